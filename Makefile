@@ -1,0 +1,39 @@
+# Each target does all the set-up it needs; on a fresh machine `make run` and `make test` are enough.
+
+PORT ?= 8000
+CONFIG ?=
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test check bench format setup clean
+
+run: setup
+	$(BIN)/tailrace serve --port $(PORT) $(if $(CONFIG),--config $(CONFIG))
+
+test: setup
+	@scripts/system-packages chromium iproute2 iptables gcc
+	$(BIN)/pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup
+	@scripts/system-packages gcc
+	$(BIN)/python benchmarks/run.py
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+setup: $(VENV)/.installed
+
+# The environment is made anew when what it should hold has changed.
+$(VENV)/.installed: pyproject.toml scripts/environment
+	scripts/environment $(VENV) $(PYTHON)
+	touch $@
+
+clean:
+	rm -rf $(VENV) benchmarks/bin

@@ -1,0 +1,187 @@
+/* A model provider that thinks for no time: the answer is ready, and leaves in one write.
+ *
+ *     upstream PORT
+ *
+ * POST /v1/chat/completions answers as OpenAI does, POST /v1/messages as Anthropic does; either with
+ * 31 events, each in an HTTP chunk of its own as a provider that flushes each event sends them.
+ * Connections are kept alive. The first piece of text is the word `Rivers`, which `load.c` times. */
+#define _GNU_SOURCE
+#include "net.h"
+
+#include <sys/epoll.h>
+
+#define EVENTS 31
+#define ANSWER_SIZE 32768
+#define REQUEST_SIZE 65536
+
+struct answer {
+    size_t length;
+    char bytes[ANSWER_SIZE];
+};
+
+struct connection {
+    int fd;
+    size_t length;
+    char request[REQUEST_SIZE];
+};
+
+static struct answer openai, anthropic;
+
+static void append(struct answer *answer, const char *bytes, size_t length)
+{
+    if (answer->length + length > ANSWER_SIZE)
+        die("an answer is larger than %d bytes", ANSWER_SIZE);
+    memcpy(answer->bytes + answer->length, bytes, length);
+    answer->length += length;
+}
+
+static void append_head(struct answer *answer)
+{
+    static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
+                               "Transfer-Encoding: chunked\r\n\r\n";
+    append(answer, head, sizeof head - 1);
+}
+
+__attribute__((format(printf, 2, 3))) static void append_event(struct answer *answer, const char *format, ...)
+{
+    char event[1024], size[16];
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(event, sizeof event, format, arguments);
+    va_end(arguments);
+    append(answer, size, (size_t)snprintf(size, sizeof size, "%x\r\n", (unsigned)length + 2));
+    append(answer, event, (size_t)length);
+    append(answer, "\n\n\r\n", 4);
+}
+
+static const char *word(int index)
+{
+    static const char *const words[] = {" carry", " their", " water", " past", " the", " turbine", " and", " on"};
+    return index ? words[index % 8] : "Rivers";
+}
+
+static void append_chunk(struct answer *answer, const char *choices, const char *usage)
+{
+    append_event(answer,
+                 "data: {\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion.chunk\",\"created\":1760000000,"
+                 "\"model\":\"bench\",\"system_fingerprint\":\"fp_bench\",\"choices\":[%s],\"usage\":%s}",
+                 choices, usage);
+}
+
+static void make_openai(struct answer *answer)
+{
+    char choice[256];
+    append_head(answer);
+    append_chunk(answer,
+                 "{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null,"
+                 "\"finish_reason\":null}",
+                 "null");
+    for (int i = 0; i < EVENTS - 4; i++) {
+        snprintf(choice, sizeof choice,
+                 "{\"index\":0,\"delta\":{\"content\":\"%s\"},\"logprobs\":null,\"finish_reason\":null}", word(i));
+        append_chunk(answer, choice, "null");
+    }
+    append_chunk(answer, "{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\"}", "null");
+    append_chunk(answer, "", "{\"prompt_tokens\":9,\"completion_tokens\":27,\"total_tokens\":36}");
+    append_event(answer, "data: [DONE]");
+    append(answer, "0\r\n\r\n", 5);
+}
+
+static void make_anthropic(struct answer *answer)
+{
+    append_head(answer);
+    append_event(answer,
+                 "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_bench\","
+                 "\"type\":\"message\",\"role\":\"assistant\",\"model\":\"bench\",\"content\":[],\"stop_reason\":null,"
+                 "\"stop_sequence\":null,\"usage\":{\"input_tokens\":9,\"output_tokens\":1}}}");
+    append_event(answer, "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,"
+                         "\"content_block\":{\"type\":\"text\",\"text\":\"\"}}");
+    append_event(answer, "event: ping\ndata: {\"type\": \"ping\"}");
+    for (int i = 0; i < EVENTS - 6; i++)
+        append_event(answer,
+                     "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,"
+                     "\"delta\":{\"type\":\"text_delta\",\"text\":\"%s\"}}",
+                     word(i));
+    append_event(answer, "event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}");
+    append_event(answer, "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":"
+                         "\"end_turn\",\"stop_sequence\":null},\"usage\":{\"output_tokens\":25}}");
+    append_event(answer, "event: message_stop\ndata: {\"type\":\"message_stop\"}");
+    append(answer, "0\r\n\r\n", 5);
+}
+
+/* Returns the length of the first complete request, 0 where there is none yet. */
+static size_t complete_request(struct connection *connection)
+{
+    char *request = connection->request;
+    request[connection->length] = '\0';
+    char *end = strstr(request, "\r\n\r\n");
+    if (!end)
+        return 0;
+    char *declared = strcasestr(request, "\r\ncontent-length:");
+    if (!declared || declared > end)
+        die("this upstream needs a Content-Length: %.*s", (int)(end - request), request);
+    size_t whole = (size_t)(end - request) + 4 + strtoul(declared + 17, NULL, 10);
+    return connection->length >= whole ? whole : 0;
+}
+
+static const struct answer *answer_for(const char *request)
+{
+    if (!strncmp(request, "POST /v1/chat/completions ", 26))
+        return &openai;
+    if (!strncmp(request, "POST /v1/messages ", 18))
+        return &anthropic;
+    die("this upstream does not know: %.60s", request);
+}
+
+/* Returns false when the peer is gone. */
+static bool serve(struct connection *connection)
+{
+    ssize_t got = recv(connection->fd, connection->request + connection->length,
+                       REQUEST_SIZE - 1 - connection->length, 0);
+    if (got <= 0)
+        return got < 0 && errno == EAGAIN;
+    connection->length += (size_t)got;
+    size_t used;
+    while ((used = complete_request(connection))) {
+        const struct answer *answer = answer_for(connection->request);
+        if (!send_all(connection->fd, answer->bytes, answer->length))
+            return false;
+        connection->length -= used;
+        memmove(connection->request, connection->request + used, connection->length);
+    }
+    return true;
+}
+
+static void accept_one(int listener, int epoll)
+{
+    struct connection *connection = allocate(1, sizeof *connection);
+    connection->fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (connection->fd < 0)
+        die("accept");
+    send_at_once(connection->fd);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
+    epoll_ctl(epoll, EPOLL_CTL_ADD, connection->fd, &event);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2)
+        die("usage: upstream PORT");
+    make_openai(&openai);
+    make_anthropic(&anthropic);
+    int listener = listen_on((uint16_t)whole_number("PORT", argv[1])), epoll = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event listening = {.events = EPOLLIN, .data.ptr = NULL}, events[256];
+    epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &listening);
+    for (;;) {
+        int count = epoll_wait(epoll, events, 256, -1);
+        for (int i = 0; i < count; i++) {
+            struct connection *connection = events[i].data.ptr;
+            if (!connection) {
+                accept_one(listener, epoll);
+            } else if (!serve(connection)) {
+                close(connection->fd);
+                free(connection);
+            }
+        }
+    }
+}

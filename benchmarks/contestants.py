@@ -1,0 +1,73 @@
+"""The servers that are measured: how each is started. What is asked of them is the benchmarks' part."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rig.native import program
+from rig.server import RIG_CORE, Server, free_port, serving
+
+__all__ = [
+    "aiohttp_relay",
+    "send_loop",
+    "starlette_events",
+    "tailrace_events",
+    "tailrace_serve",
+    "upstream",
+]
+
+_PEERS = Path(__file__).parent / "peers"
+_TAILRACE = str(Path(sys.executable).parent / "tailrace")
+
+
+def send_loop(rate: int, events: int) -> AbstractContextManager[Server]:
+    """Start the bare loop in C; SIGUSR1 begins its events."""
+    port = free_port()
+    return serving([str(program("send_loop")), str(port), str(rate), str(events)], port)
+
+
+def starlette_events(rate: int = 1, events: int = 0) -> AbstractContextManager[Server]:
+    """Start sse-starlette with a queue for each subscriber; SIGUSR1 begins its events."""
+    port = free_port()
+    argv = [sys.executable, "-m", "uvicorn", "starlette_sse:app", "--port", str(port), "--no-access-log"]
+    argv += ["--loop", "uvloop", "--http", "httptools", "--log-level", "warning", "--timeout-graceful-shutdown", "1"]
+    return serving(argv, port, environment=_ticker(rate, events))
+
+
+def tailrace_events(rate: int = 1, events: int = 0) -> AbstractContextManager[Server]:
+    """Start an application on Tailrace's facade and direct lane; SIGUSR1 begins its events."""
+    port = free_port()
+    argv = [_TAILRACE, "run", "tailrace_events:app", "--port", str(port)]
+    return serving(argv, port, environment=_ticker(rate, events))
+
+
+def _ticker(rate: int, events: int) -> dict[str, str]:
+    return {"BENCH_RATE": str(rate), "BENCH_EVENTS": str(events)}
+
+
+def upstream() -> AbstractContextManager[Server]:
+    """Start the model provider that thinks for no time, on the rig's core."""
+    port = free_port()
+    return serving([str(program("upstream")), str(port)], port, core=RIG_CORE)
+
+
+def aiohttp_relay(upstream_port: int) -> AbstractContextManager[Server]:
+    """Start the relay that only passes bytes on."""
+    port = free_port()
+    return serving([sys.executable, str(_PEERS / "aiohttp_relay.py"), str(port), str(upstream_port)], port)
+
+
+@contextmanager
+def tailrace_serve(settings: str = "", environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Start the ready server with the settings of a `tailrace.toml`, in a directory of its own."""
+    port = free_port()
+    with TemporaryDirectory() as directory:
+        config = Path(directory) / "tailrace.toml"
+        config.write_text(settings)
+        argv = [_TAILRACE, "serve", "--port", str(port), "--config", str(config)]
+        with serving(argv, port, environment=environment) as server:
+            yield server

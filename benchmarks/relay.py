@@ -1,0 +1,161 @@
+"""Relay: a model's answer of 31 events on its way through the server, ten callers at a time.
+
+The upstream's answer is there at once, so all that is measured is the server between. It is
+compared with the least that Python can do, which keeps nothing and resumes nobody.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from contestants import aiohttp_relay, tailrace_serve, upstream
+from rig.native import load
+from rig.rounds import Rounds, play
+from rig.row import Row, Target, at_least, at_most
+from rig.server import BenchmarkFailed, Server
+
+__all__ = ["run"]
+
+_DIRECT, _BARE = "direct to the upstream", "bare aiohttp relay"
+_OPENAI, _ANTHROPIC = "Tailrace native, from OpenAI", "Tailrace native, from Anthropic"
+
+_PACED_RATE = 50
+"""Questions a second in the paced runs, where the time to the first token is no queueing time."""
+_CONNECTIONS = 10
+
+_QUESTION = "What do rivers do?"
+_SETTINGS = """
+[chat]
+# A steady state within seconds: runs expire at the rate at which they are made.
+keep_ended = 5
+
+[providers.mock-openai]
+kind = "openai"
+base_url = "http://127.0.0.1:{port}/v1"
+api_key = "env:BENCH_KEY"
+
+[providers.mock-anthropic]
+kind = "anthropic"
+base_url = "http://127.0.0.1:{port}"
+api_key = "env:BENCH_KEY"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the callers ask, where, and how many events a whole answer has."""
+
+    path: str
+    body: dict[str, Any]
+    events: int
+
+    def asked(self, server: Server, **options: int) -> dict[str, Any]:
+        """Return the callers' report. Raises BenchmarkFailed if an answer was cut short."""
+        report = load(
+            port=server.port,
+            path=self.path,
+            body=json.dumps(self.body),
+            token="Rivers",
+            end="[DONE]",
+            connections=_CONNECTIONS,
+            **options,
+        )
+        if (report["fewest_events"], report["most_events"]) != (self.events, self.events):
+            raise BenchmarkFailed(f"not every answer has its {self.events} events: {report}")
+        return report
+
+
+_AS_OPENAI = Question(
+    "/v1/chat/completions",
+    {
+        "model": "bench",
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "messages": [{"role": "user", "content": _QUESTION}],
+    },
+    events=31,
+)
+
+
+def _native(model: str, texts: int) -> Question:
+    """Ask over the native API, whose answer is `start`, the pieces of text, `finish` and `done`."""
+    return Question("/api/chat", {"message": _QUESTION, "model": model}, events=texts + 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """What one server did: answers a second in a closed loop, and first tokens (ms) at a paced rate."""
+
+    streams: float
+    first_p50: float
+    first_p99: float
+    rss: int
+
+
+Start = Callable[[int], AbstractContextManager[Server]]
+"""Starts a server before the upstream on the given port."""
+
+
+def run(*, quick: bool) -> list[Row]:
+    rounds = 1 if quick else 3
+    results = play(
+        {
+            _DIRECT: lambda: _direct(quick=quick),
+            _BARE: lambda: _relayed(aiohttp_relay, _AS_OPENAI, quick=quick),
+            _OPENAI: lambda: _relayed(_tailrace, _native("mock-openai/bench", texts=27), quick=quick),
+            _ANTHROPIC: lambda: _relayed(_tailrace, _native("mock-anthropic/bench", texts=25), quick=quick),
+        },
+        rounds,
+    )
+    return _stream_rows(results) + _first_token_rows(results)
+
+
+def _stream_rows(results: Rounds[Relayed]) -> list[Row]:
+    def row(name: str, target: Target | None = None) -> Row:
+        streams = results.median(name, lambda relayed: relayed.streams)
+        ratio = None if name == _BARE else results.ratio(name, _BARE, lambda relayed: relayed.streams)
+        return Row("relay", f"streams/s: {name}", streams, "/s", ratio, _BARE if ratio else "", target)
+
+    return [row(_DIRECT), row(_BARE), row(_OPENAI, at_least(0.95)), row(_ANTHROPIC)]
+
+
+def _first_token_rows(results: Rounds[Relayed]) -> list[Row]:
+    """Tell what a server adds to the time to the first token: its time less that of asking the upstream."""
+
+    def row(name: str, share: str, figure: Callable[[Relayed], float], target: Target | None = None) -> Row:
+        added = results.paired(name, _DIRECT, lambda one, direct: figure(one) - figure(direct))
+        return Row("relay", f"added to first token, {share}: {name}", added, "ms", target=target)
+
+    return [
+        row(_BARE, "p50", lambda relayed: relayed.first_p50),
+        row(_OPENAI, "p50", lambda relayed: relayed.first_p50, at_most(1)),
+        row(_BARE, "p99", lambda relayed: relayed.first_p99),
+        row(_OPENAI, "p99", lambda relayed: relayed.first_p99, at_most(5)),
+        Row("relay", "server RSS at the end: Tailrace", results.median(_OPENAI, lambda r: r.rss / 2**20), "MiB"),
+    ]
+
+
+def _tailrace(upstream_port: int) -> AbstractContextManager[Server]:
+    return tailrace_serve(_SETTINGS.format(port=upstream_port), {"BENCH_KEY": "none"})
+
+
+def _direct(*, quick: bool) -> Relayed:
+    with upstream() as source:
+        return _ask(source, _AS_OPENAI, quick=quick)
+
+
+def _relayed(start: Start, question: Question, *, quick: bool) -> Relayed:
+    with upstream() as source, start(source.port) as server:
+        return _ask(server, question, quick=quick)
+
+
+def _ask(server: Server, question: Question, *, quick: bool) -> Relayed:
+    seconds = 1 if quick else 5
+    paced = question.asked(server, rate=_PACED_RATE, warmup=1, seconds=2 * seconds)
+    looped = question.asked(server, warmup=1, seconds=seconds)
+    first = paced["first_token_us"]
+    return Relayed(looped["answers"] / looped["seconds"], first["p50"] / 1e3, first["p99"] / 1e3, server.rss())

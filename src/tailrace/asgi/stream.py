@@ -1,0 +1,61 @@
+"""A subscription as an ASGI answer: over the direct lane where the server offers it, else over `send`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tailrace.asgi.lane import EXTENSION, Lane, Offer
+from tailrace.asgi.sink import AsgiSink, Receive, Scope, Send
+from tailrace.hub import Framing, Reading
+
+__all__ = ["HEADERS", "EventStream"]
+
+HEADERS = (
+    (b"content-type", b"text/event-stream"),
+    # no-transform keeps proxies from compressing, and so from buffering; the other one is nginx's own word.
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+)
+
+_PATIENCE = 1.0  # seconds for middleware to pass the first bytes on
+
+
+class EventStream:
+    """Answers one request with a reading, and with what comes. `headers` are added to those of every stream."""
+
+    def __init__(self, reading: Reading, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        self._prelude = reading.prelude
+        self._headers = headers
+        self._subscription = reading.begin(Framing.PLAIN)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        subscription = self._subscription
+        first, complete = self._first()
+        try:
+            lane: Lane | None = None if complete else scope.get("extensions", {}).get(EXTENSION)
+            offer = Offer(first, subscription.bind, lasting=subscription.lasting)
+            if lane is not None:
+                lane.offer(offer)
+            await send({"type": "http.response.start", "status": 200, "headers": [*HEADERS, *self._headers]})
+            await send({"type": "http.response.body", "body": first, "more_body": not complete})
+            if complete or (lane is not None and await offer.decided(_PATIENCE)):
+                return
+            sink = AsgiSink(send)
+            subscription.bind(sink)
+            await sink.pump(receive)
+        finally:
+            if not subscription.bound:
+                subscription.on_closed("ended" if complete else "gone")
+
+    def _first(self) -> tuple[bytes, bool]:
+        """What can be sent with the head: the prelude and what the tail holds past the cursor."""
+        subscription = self._subscription
+        tail = subscription.view.tail
+        joined = subscription.view.join(subscription.cursor)
+        if joined is None:
+            return self._prelude, False
+        subscription.cursor = joined.last
+        if joined.shown:
+            subscription.told = joined.shown
+        return self._prelude + joined.data, tail.ended and joined.last == tail.head

@@ -1,0 +1,53 @@
+"""The body of an aiohttp response, as this project needs to read it.
+
+All that we use of aiohttp beyond its public interface is in this module, and tests/chat/test_body.py
+holds what it relies on (aiohttp 3.14). Judging errors is left to the caller.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import aiohttp
+
+__all__ = ["Body"]
+
+
+class Body:
+    """Reads whatever has arrived, in one piece, and loses nothing that arrived before a break.
+
+    Two things differ from `StreamReader.readany`:
+
+    - It asks the transport to go on only where it was paused. aiohttp asks after every HTTP chunk, and
+      a model's frame is one: of 230 us of CPU for a stream of 31 frames in one segment, that was 43.
+    - What came before an exception can still be had, by `arrived`; aiohttp raises it first.
+    """
+
+    __slots__ = ("_content", "_protocol")
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        connection = response.connection
+        self._content = response.content
+        self._protocol = connection.protocol if connection is not None else None  # None: the body is here already
+        self._content._low_water = 0  # noqa: SLF001  # at no fill level does a read resume by itself
+
+    @property
+    def ended(self) -> bool:
+        """The body is complete, read or not; its connection is free again."""
+        return self._content.is_eof()
+
+    async def receive(self) -> bytes:
+        """Return all that has arrived, waiting where nothing has; empty at the end. Raises what broke the body."""
+        data = await self._content.readany()
+        if self._protocol is not None and self._protocol._reading_paused:  # noqa: SLF001
+            self._protocol.resume_reading()
+        return data
+
+    def arrived(self) -> bytes:
+        """Return what has arrived and was not received, also where the body is broken."""
+        return self._content._read_nowait(-1)  # noqa: SLF001
+
+    def fail(self, error: Exception) -> None:
+        """Raise `error` where `receive` waits, else from the next call that does."""
+        self._content.set_exception(error)

@@ -1,0 +1,1 @@
+"""The upstream APIs, one provider class for each kind."""

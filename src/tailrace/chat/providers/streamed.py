@@ -1,0 +1,126 @@
+"""A provider that answers over HTTP with an event stream: what is the same for all of them.
+
+A kind adds how an `Ask` is written as its request, and a parser that reads its events. The order of
+things and the end of an answer, which is never a guess, are decided here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+
+from tailrace.chat import failures
+from tailrace.chat.upstream import Upstream
+from tailrace.errors import ErrorType, EventTooLarge, ProviderError
+from tailrace.runs.deltas import Usage
+from tailrace.sse import Decoder
+
+if TYPE_CHECKING:
+    from tailrace.chat.ask import Ask
+    from tailrace.chat.providers.base import Answer, ProviderOptions
+    from tailrace.chat.providers.parser import Parser
+    from tailrace.chat.upstream import Connections, Exchange
+    from tailrace.runs.deltas import Delta
+    from tailrace.sse import Event
+
+__all__ = ["StreamedProvider"]
+
+_encode = msgspec.json.Encoder().encode
+
+
+class StreamedProvider(ABC):
+    """The common way of an answer: a request, bytes, events, deltas."""
+
+    kind: ClassVar[str]
+    default_model: ClassVar[str | None] = None
+    path: ClassVar[str]
+    """Where answers are asked for, below the base URL."""
+    public_url: ClassVar[str]
+    """The base URL where none is configured."""
+
+    def __init__(self, options: ProviderOptions, connections: Connections) -> None:
+        self.name = options.name
+        self._api_key = options.api_key
+        self._url = options.endpoint(self.path, self.public_url)
+        self._upstream = Upstream(
+            self._url,
+            self.headers(options.api_key),
+            connections,
+            options.timeouts,
+            options.max_streams,
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+    @staticmethod
+    @abstractmethod
+    def headers(api_key: str) -> dict[str, str]:
+        """Return the headers that say who asks; `api_key` is empty where none is configured."""
+
+    @abstractmethod
+    def request(self, ask: Ask) -> dict[str, Any]:
+        """Return the request's JSON body."""
+
+    @staticmethod
+    @abstractmethod
+    def parser() -> Parser:
+        """Return a parser for one answer."""
+
+    async def answer(self, ask: Ask) -> Answer:
+        """Ask the upstream; `Answer` says what the items are and how it ends."""
+        try:
+            exchange = await self._upstream.post(_encode(self.request(ask)))
+            try:
+                decoder, parser, quiet = Decoder(), self.parser(), True
+                while True:
+                    deltas = parser.feed(await _receive(exchange, decoder))
+                    if parser.finished:
+                        exchange.finish()  # first: whoever has the last delta may not come back
+                        yield deltas
+                        return
+                    if quiet and _says_something(deltas):
+                        quiet = False
+                        exchange.token_seen()
+                    if deltas:
+                        yield deltas
+                    if parser.failure is not None:
+                        raise parser.failure
+            finally:
+                exchange.close()
+        except ProviderError as error:
+            clean = failures.scrub(error.message, self._api_key)
+            if clean == error.message:
+                raise
+            # `from None`: a traceback that shows the first error would show the key.
+            raise _restated(error, clean) from None
+
+    async def close(self) -> None:  # noqa: B027  # a kind may have something to give up; most have not
+        """Give up nothing: the connections belong to the gateway."""
+
+
+async def _receive(exchange: Exchange, decoder: Decoder) -> list[Event]:
+    """Return the events of the next chunk; none where it only brings part of one.
+
+    Raises:
+        ProviderError: nothing more comes, or not in an acceptable form.
+    """
+    chunk = await exchange.receive()
+    if not chunk:
+        raise ProviderError(ErrorType.PROVIDER_INCOMPLETE, "the provider's stream ended before its answer was complete")
+    try:
+        return decoder.receive(chunk)
+    except EventTooLarge as error:
+        raise failures.malformed(f"an event of more than {error.limit} bytes") from error
+
+
+def _says_something(deltas: list[Delta]) -> bool:
+    return any(type(delta) is not Usage for delta in deltas)
+
+
+def _restated(error: ProviderError, message: str) -> ProviderError:
+    return ProviderError(
+        error.type, message, retryable=error.retryable, status=error.status, retry_after=error.retry_after
+    )

@@ -1,0 +1,295 @@
+"""What library users and our own server share: runs, channels and their answers, behind one object.
+
+    tail = Tailrace()                                  # or Tailrace("memory://")
+    app = FastAPI(lifespan=tail.lifespan)
+
+    @app.post("/chat")
+    async def chat(body: Ask, request: Request):
+        return tail.stream(request, answer(body), owner=request.user.id)
+
+Where Starlette is installed the answers are its `Response` objects (FastAPI takes nothing else), else
+plain ASGI applications.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import signal
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+from urllib.parse import parse_qs
+
+from tailrace.asgi import NO_CONTENT, EventStream, Receive, Scope, Send, problem
+from tailrace.channels import Channels
+from tailrace.clock import SYSTEM, Clock
+from tailrace.errors import InvalidName, RunNotFound, SettingsError, StoreUnavailable
+from tailrace.hub import Dismissal, Hub, HubOptions, Reading
+from tailrace.log import MemoryCoordination, MemoryStore, Retention
+from tailrace.observe import Counters
+from tailrace.runs import Producer, Runs, Summary
+from tailrace.runs import RunOptions as _RunOptions
+
+try:
+    from starlette.responses import Response as _Response
+except ImportError:
+    _Response = object  # type: ignore[assignment,misc]  # an answer is then a plain ASGI application
+
+__all__ = ["Options", "StreamResponse", "Tailrace", "cursor_of"]
+
+log = logging.getLogger("tailrace")
+
+_LAST_WORDS = 1.0  # seconds for what ends at the deadline to reach its viewers
+
+Answered = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a `Tailrace` behaves. All times are in seconds, all sizes in bytes.
+
+    `heartbeat`: silence before a comment is sent. `write_timeout`: how long a socket may take nothing.
+    `grace`: how long a run goes on unwatched (None: to its end). `keep_ended`: how long an ended run can be
+    read. `drain_timeout`: how long leaving may take. `history`: what channels keep.
+    """
+
+    heartbeat: float = 15.0
+    write_timeout: float = 30.0
+    grace: float | None = 10.0
+    keep_ended: float = 900.0
+    max_run_bytes: int = 8_388_608
+    drain_timeout: float = 25.0
+    history: Retention = field(default_factory=Retention)
+
+
+class Tailrace:
+    """Resumable streams for one application. Use `lifespan`, or `start` and `close`, around it."""
+
+    def __init__(self, store: str = "memory://", options: Options | None = None, *, clock: Clock = SYSTEM) -> None:
+        if store != "memory://":
+            raise SettingsError(f"store {store!r}: this release knows memory:// only")
+        self.options = options or Options()
+        self.counters = Counters()
+        self.draining = False
+        self._drain_task: asyncio.Task[None] | None = None
+        hub_options = HubOptions(self.options.heartbeat, self.options.write_timeout)
+        self.hub = Hub(MemoryStore(self.options.history, clock), hub_options, clock=clock, meter=self.counters)
+        self.runs = Runs(self.hub, MemoryCoordination(clock), self.options.keep_ended)
+        self.channels = Channels(self.hub)
+
+    # What an application calls.
+
+    def stream(
+        self,
+        request: Any,
+        producer: Producer,
+        *,
+        owner: object = None,
+        model: str = "",
+        grace: float | None = -1,
+    ) -> StreamResponse:
+        """Answer `request` with a new run of `producer`, or with the run that its `Last-Event-ID` names.
+
+        `producer` is an async iterator, or a callable that makes one, of text (`str`) or deltas. `owner`
+        is who may resume it (None: whoever has its id). The run goes on when the client leaves, for
+        `grace` seconds. A factory is only called where a run is started.
+        """
+        patience = self.options.grace if grace == -1 else grace
+        options = self.run_options(owner=None if owner is None else str(owner), model=model, grace=patience)
+
+        async def read(scope: Scope) -> Reading | None:
+            cursor = cursor_of(scope)
+            if cursor is None:
+                run = (await self.runs.start(producer, options)).id
+            else:
+                await _discard(producer)
+                run = cursor.rpartition("-")[0]
+            return await self.read_or_refuse(run, options.owner, cursor)
+
+        return StreamResponse(self, read)
+
+    def attach(self, request: Any, run: str, *, owner: object = None) -> StreamResponse:
+        """Answer `request` with a run that was started before, from its start or its `Last-Event-ID`."""
+        belongs_to = None if owner is None else str(owner)
+        return StreamResponse(self, lambda scope: self.runs.read(run, belongs_to, cursor_of(scope)))
+
+    def subscribe(self, request: Any, channel: str, *, events: Iterable[str] = ()) -> StreamResponse:
+        """Answer `request` with a channel's events, from its `Last-Event-ID` or from now on.
+
+        `events` keeps these event types. What the client says in `from=earliest` is heard too.
+        """
+        only = tuple(events)
+
+        async def read(scope: Scope) -> Reading:
+            earliest = _query(scope).get("from") == ["earliest"]
+            return await self.channels.read(channel, cursor_of(scope), earliest=earliest, only=only)
+
+        return StreamResponse(self, read)
+
+    async def publish(
+        self, channel: str, data: object, *, event: str | None = None, idempotency_key: str | None = None
+    ) -> str:
+        """Publish to a channel; the event's id, once the store has it.
+
+        A string is sent as its text, anything else as compact JSON. Raises `InvalidName`, `InvalidEvent`,
+        `StoreUnavailable`.
+        """
+        return str(await self.channels.publish(channel, data, event, idempotency_key))
+
+    async def cancel(self, run: str, *, owner: object = None) -> Summary:
+        """Cancel a run and abort what produces it; one that has ended stays as it is. Raises `RunNotFound`."""
+        return await self.runs.cancel(run, None if owner is None else str(owner))
+
+    # What our own server uses beside that.
+
+    def run_options(self, **options: Any) -> _RunOptions:
+        """Options of a run, with this application's bound on its size."""
+        return _RunOptions(max_bytes=self.options.max_run_bytes, **options)
+
+    async def read_or_refuse(
+        self, run: str, owner: str | None, cursor: str | None, *, snapshot: bool = False
+    ) -> Reading | None:
+        """Read a run where a missing one would be started: in band, and never a second paid run."""
+        try:
+            return await self.runs.read(run, owner, cursor, snapshot=snapshot)
+        except RunNotFound:
+            refused = await self.runs.refuse(owner)
+            return await self.runs.read(refused.id, owner, cursor)
+
+    def respond(self, reading: Reading | None) -> Answered:
+        """A reading as an answer; None is a resume that has everything."""
+        if reading is None:
+            return NO_CONTENT
+        headers = [(b"tailrace-heartbeat", b"%g" % self.options.heartbeat)]
+        if not reading.lasting:
+            headers.append((b"tailrace-run", reading.tail.epoch.encode()))
+        return EventStream(reading, headers)
+
+    # Coming and going.
+
+    async def start(self) -> None:
+        """Get ready, in the running event loop."""
+        await self.hub.store.open()
+
+    async def drain(self, patience: float | None = None) -> None:
+        """Leave without losing anyone, within `patience` seconds (the options' `drain_timeout`).
+
+        Readers of channels are sent away at once; a run's viewers are kept to its end, since no other
+        process has it. What is left at the deadline ends as interrupted, and its viewers are told.
+        """
+        deadline = self.hub.clock.monotonic() + (self.options.drain_timeout if patience is None else patience)
+        self.draining = True
+        self.runs.suspend_grace()
+        self.hub.dismiss_lasting(_goodbye)
+        await self._wait_until(deadline, lambda: not self.runs.live and not self.hub.subscriptions)
+        self.runs.interrupt_all()
+        await self._wait_until(self.hub.clock.monotonic() + _LAST_WORDS, lambda: not self.hub.subscriptions)
+        self.hub.abort_all()
+
+    async def _wait_until(self, deadline: float, done: Callable[[], bool]) -> None:
+        # Two registries, looked at once in a process's life: no event is worth its upkeep for that.
+        while not done() and self.hub.clock.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+    async def close(self) -> None:
+        """End what is left as interrupted, and let go of everything."""
+        await self.runs.close(_LAST_WORDS)
+        self.hub.abort_all()
+        self.hub.wheel.close()
+        await self.hub.store.close()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncIterator[None]:
+        """Run beside an application: `FastAPI(lifespan=tail.lifespan)`.
+
+        It hears SIGTERM and SIGINT itself, before the server's own handler: a server runs the shutdown
+        part of a lifespan only once all connections are closed, which open streams never are.
+        """
+        await self.start()
+        with _heard(self._on_signal):
+            try:
+                yield
+            finally:
+                await self.close()
+
+    def _on_signal(self) -> None:
+        if self._drain_task is None:
+            self._drain_task = asyncio.get_running_loop().create_task(self.drain())
+
+
+class StreamResponse(_Response):
+    """An answer that is looked up when it is sent: a stream, a 204, or a problem."""
+
+    def __init__(self, tailrace: Tailrace, read: Callable[[Scope], Awaitable[Reading | None]]) -> None:
+        if _Response is not object:
+            super().__init__(media_type="text/event-stream")
+            del self.headers["content-length"]
+        self._tailrace = tailrace
+        self._read = read
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            answer = self._tailrace.respond(await self._read(scope))
+        except RunNotFound:
+            answer = problem(404, "not_found", "There is no such run.")
+        except InvalidName as error:
+            answer = problem(422, "invalid_name", str(error))
+        except StoreUnavailable as error:
+            answer = problem(503, "store_unavailable", str(error), headers={"retry-after": f"{error.retry_after:.0f}"})
+        await answer(scope, receive, send)
+
+
+def cursor_of(scope: Scope) -> str | None:
+    """The cursor that a request brings: the `Last-Event-ID` header, else `last_event_id` in the query."""
+    for name, value in scope["headers"]:
+        if name == b"last-event-id":
+            return bytes(value).decode(errors="replace")  # UTF-8 by the HTML standard, not latin-1
+    values = _query(scope).get("last_event_id")
+    return values[0] if values else None
+
+
+def _query(scope: Scope) -> dict[str, list[str]]:
+    return parse_qs(scope["query_string"].decode(errors="replace"), keep_blank_values=True)
+
+
+async def _discard(producer: Producer) -> None:
+    close = getattr(producer, "aclose", None)
+    if close is not None:
+        await close()
+
+
+def _goodbye() -> Dismissal:
+    # Spread, so that a successor is not met by everybody in the same moment.
+    retry = random.randint(500, 3000)  # noqa: S311  # spreads reconnects, keeps no secret
+    return "reconnect", {"reason": "draining"}, retry
+
+
+@contextlib.contextmanager
+def _heard(call: Callable[[], None]) -> Iterator[None]:
+    """Call `call` in the loop on the first SIGTERM or SIGINT, then do what would have been done anyway."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(call)
+        handler = before[signal.Signals(number)]
+        if callable(handler):
+            handler(number, frame)
+
+    for number in before:
+        signal.signal(number, hear)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is hear:
+                signal.signal(number, handler)

@@ -1,0 +1,176 @@
+"""The tails and subscriptions of this process, and the one place where writing to them is scheduled.
+
+What is appended within one tick of the event loop leaves in one write for each connection: a tail that
+changed is marked, and delivered when the tick ends. Delivery to very many yields to the loop every few
+milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from tailrace.clock import SYSTEM, Clock
+from tailrace.hub.subscription import Subscription
+from tailrace.hub.tail import PAGE, Tail
+from tailrace.hub.wheel import Wheel
+from tailrace.log import Store
+from tailrace.observe import Counters, Meter
+
+log = logging.getLogger("tailrace")
+
+__all__ = ["Dismissal", "Hub", "HubOptions"]
+
+Dismissal = tuple[str, object, int]
+"""A last event for a reader who is sent away: its name, its data, and the `retry:` in milliseconds."""
+
+_SLICE = 0.004  # seconds of delivering before others have their turn
+
+
+@dataclass(frozen=True, slots=True)
+class HubOptions:
+    """`heartbeat`: seconds of silence before a comment is sent. `write_timeout`: seconds a sink may take nothing."""
+
+    heartbeat: float = 15.0
+    write_timeout: float = 30.0
+
+    def __post_init__(self) -> None:
+        """Refuse what would spin."""
+        if self.heartbeat <= 0 or self.write_timeout <= 0:
+            raise ValueError("heartbeat and write_timeout must be above 0 seconds")
+
+
+class Hub:
+    """Who reads what in this process."""
+
+    def __init__(
+        self,
+        store: Store,
+        options: HubOptions | None = None,
+        *,
+        clock: Clock = SYSTEM,
+        meter: Meter | None = None,
+    ) -> None:
+        self.store = store
+        self.options = options or HubOptions()
+        self.clock = clock
+        self.meter: Meter = meter if meter is not None else Counters()
+        self.wheel = Wheel(clock)
+        self.subscriptions: set[Subscription] = set()
+        self.dismissal: Callable[[], Dismissal] | None = None  # set while this process sends its readers away
+        self._tails: dict[str, Tail] = {}
+        self._dirty: dict[Tail, None] = {}
+        self._work: deque[Iterator[None]] = deque()
+        self._scheduled = False
+
+    async def open(self, log: str, *, create: bool = False) -> Tail | None:
+        """Get the tail of a log, read from the store if it is not here; None where there is no such log.
+
+        Whoever gets one calls `close` with it when done. With `create`, a log that is not there is begun.
+        """
+        tail = self._tails.get(log)
+        if tail is None:
+            tail = self._tails[log] = Tail(self, log)
+            self.store.follow(log, tail)
+            tail.users += 1
+            await self._load(tail, create=create)
+        else:
+            tail.users += 1
+            if not tail.loaded.done():
+                await asyncio.shield(tail.loaded)
+        if tail.epoch:
+            return tail
+        self.close(tail)
+        return None
+
+    async def _load(self, tail: Tail, *, create: bool) -> None:
+        try:
+            head = await (self.store.ensure(tail.log) if create else self.store.head(tail.log))
+            page = await self.store.read(tail.log, head.last - PAGE, PAGE) if head else None
+            if page is not None:
+                tail.load(page)
+        except BaseException:
+            self._forget(tail)
+            raise
+        finally:
+            # Those who wait for the same tail look at its epoch, and see for themselves.
+            if not tail.loaded.done():
+                tail.loaded.set_result(None)
+
+    def produce(self, log: str, epoch: str, meta: str) -> Tail:
+        """Get the tail of a log that is produced here, from its beginning."""
+        tail = self._tails[log] = Tail(self, log)
+        tail.users += 1
+        tail.begin(epoch, meta)
+        return tail
+
+    def close(self, tail: Tail) -> None:
+        """Say that one user of a tail is done with it."""
+        tail.users -= 1
+        if not tail.users:
+            self._forget(tail)
+
+    def _forget(self, tail: Tail) -> None:
+        if self._tails.get(tail.log) is tail:
+            del self._tails[tail.log]
+            self.store.unfollow(tail.log, tail)
+            tail.close()
+
+    def enter(self, subscription: Subscription) -> None:
+        """Count a subscription in; its tail stays while it does."""
+        self.subscriptions.add(subscription)
+        subscription.view.tail.users += 1
+        self.meter.add("streams.opened")
+
+    def leave(self, subscription: Subscription, reason: str) -> None:
+        """Count a subscription out."""
+        self.subscriptions.discard(subscription)
+        tail = subscription.view.tail
+        tail.leave(subscription.view)
+        self.close(tail)
+        self.meter.add(f"streams.ended.{reason}")
+
+    def mark(self, tail: Tail) -> None:
+        """Have a tail delivered when this tick of the loop ends."""
+        self._dirty[tail] = None
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_soon(self._deliver)
+
+    def _deliver(self) -> None:
+        self._scheduled = False
+        while self._dirty or self._work:
+            dirty, self._dirty = self._dirty, {}
+            self._work.extend([tail.deliver() for tail in dirty])
+            if not self._spend(self.clock.monotonic() + _SLICE):
+                self._scheduled = True
+                asyncio.get_running_loop().call_soon(self._deliver)
+                return
+
+    def _spend(self, deadline: float) -> bool:
+        while self._work:
+            try:
+                for _ in self._work[0]:
+                    if self.clock.monotonic() >= deadline:
+                        self._work.rotate(-1)
+                        return False
+            except Exception:
+                # One log's fault must not keep the others from being delivered.
+                log.exception("a delivery failed")
+            self._work.popleft()
+        return True
+
+    def dismiss_lasting(self, dismissal: Callable[[], Dismissal]) -> None:
+        """Send away the readers of logs that have no end, now and from now on; the others read to the end."""
+        self.dismissal = dismissal
+        for subscription in tuple(self.subscriptions):
+            if subscription.lasting:
+                subscription.dismiss(*dismissal())
+
+    def abort_all(self) -> None:
+        """Cut whoever is still here."""
+        for subscription in tuple(self.subscriptions):
+            subscription.abort("leaving")

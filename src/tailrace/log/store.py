@@ -1,0 +1,159 @@
+"""Where logs live, as an interface: memory implements it here, embedded and shared stores beside it.
+
+Three rules make one interface serve them all:
+
+- everything that may touch a disk or a network is a coroutine, and takes a batch where a batch can come;
+- a channel's offsets are given by the store (many publishers), a run's by its one producer (`append`
+  takes records with their offsets and refuses what is not the next);
+- a reader is told of new records through `follow`, on the event loop, in order for each epoch, but
+  perhaps with holes or twice: whoever follows compares offsets and reads what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tailrace.log.position import Position
+from tailrace.log.record import Entry, Record
+
+__all__ = ["Batch", "Coordination", "Follower", "Head", "Page", "Store"]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The state of a log: its epoch, its oldest retained and its newest offset, and what it was created with.
+
+    An empty log has `first == last + 1`. `ended` says that nothing will be appended any more.
+    """
+
+    epoch: str
+    first: int
+    last: int
+    meta: str = ""
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some consecutive records of a log, and the log's head at the moment of reading."""
+
+    head: Head
+    records: Sequence[Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records that the one producer of a log appends, at the offsets that it chose.
+
+    `ends` says that the last of them is the log's terminal: nothing can be appended after it.
+    """
+
+    log: str
+    epoch: str
+    records: Sequence[Record]
+    ends: bool = False
+
+
+class Follower(Protocol):
+    """Who hears of a log's new records. Called on the event loop; must not block and must not raise."""
+
+    def on_records(self, epoch: str, records: Sequence[Record], *, ends: bool = False) -> None:
+        """Take `records`, now part of the log's history in `epoch`; the last one is the terminal if `ends`."""
+        ...
+
+    def on_dropped(self, epoch: str) -> None:
+        """Note that the history was deleted: the log goes on, empty, as `epoch`."""
+        ...
+
+
+class Store(Protocol):
+    """Named append-only logs.
+
+    Every method may raise `StoreUnavailable`. A log's name is any string; channels and runs are told
+    apart by their callers' prefixes.
+    """
+
+    shared: bool
+    """Whether other processes see the same logs."""
+
+    async def open(self) -> None:
+        """Get ready for use, in the running event loop. Raises `StoreError` where that is impossible."""
+        ...
+
+    async def close(self) -> None:
+        """Write what is pending and let go of everything."""
+        ...
+
+    async def create(self, log: str, epoch: str, meta: str) -> None:
+        """Begin a log with a given epoch, for one producer. `meta` is its creator's, and never changes."""
+        ...
+
+    async def publish(self, log: str, entries: Sequence[Entry], operation: str | None = None) -> Position:
+        """Append `entries` as one piece, creating the log if need be; the position is the last one's.
+
+        When this returns the store has them for good, as far as it claims to survive anything. The
+        same `operation` again, while the log remembers it, appends nothing and answers as before.
+        """
+        ...
+
+    async def append(self, batches: Sequence[Batch]) -> None:
+        """Append what producers say, for many logs in one call.
+
+        Records that are there already are passed over, so that a batch can be repeated after a
+        failure. Raises `LogEnded` where a log is gone, has ended, or is of another epoch; the other
+        batches are appended all the same.
+        """
+        ...
+
+    async def head(self, log: str) -> Head | None:
+        """Look at a log without creating it; None where there is none."""
+        ...
+
+    async def ensure(self, log: str) -> Head:
+        """Look at a log, beginning an empty one where there is none, so that a reader gets a position."""
+        ...
+
+    async def read(self, log: str, after: int, limit: int) -> Page | None:
+        """Read at most `limit` records past offset `after`, from the oldest retained if those are gone."""
+        ...
+
+    async def keep(self, log: str, seconds: float) -> None:
+        """Forget the whole log `seconds` from now."""
+        ...
+
+    async def drop(self, log: str) -> Head:
+        """Delete a log's history: it goes on, empty, as a new epoch."""
+        ...
+
+    def follow(self, log: str, follower: Follower) -> None:
+        """Tell `follower` of everything appended from now on."""
+        ...
+
+    def unfollow(self, log: str, follower: Follower) -> None:
+        """Stop telling `follower`."""
+        ...
+
+
+class Coordination(Protocol):
+    """What instances say to each other beside the logs.
+
+    Here: names that are taken once, by whoever comes first (idempotency keys, aliases).
+    """
+
+    async def claim(self, name: str, value: str, seconds: float) -> str:
+        """Take `name` for `value`, unless it is taken; the answer is what stands. Kept for `seconds`."""
+        ...
+
+    async def lookup(self, name: str) -> str | None:
+        """What `name` was taken for, or None."""
+        ...
+
+    async def extend(self, name: str, seconds: float) -> None:
+        """Keep `name` for `seconds` from now, if it is taken."""
+        ...
+
+    async def release(self, name: str) -> None:
+        """Give `name` up."""
+        ...

@@ -1,0 +1,27 @@
+"""Floor 3: runs. A log that ends: its states, its deltas, its producer, and the native dialect."""
+
+from __future__ import annotations
+
+from tailrace.runs.deltas import Delta, Finish, Text, Thinking, ToolCall, Usage
+from tailrace.runs.native import NativeRenderer, Summary
+from tailrace.runs.run import Item, Producer, Run, RunOptions
+from tailrace.runs.runs import Attached, Runs
+from tailrace.runs.states import Status
+
+__all__ = [
+    "Attached",
+    "Delta",
+    "Finish",
+    "Item",
+    "NativeRenderer",
+    "Producer",
+    "Run",
+    "RunOptions",
+    "Runs",
+    "Status",
+    "Summary",
+    "Text",
+    "Thinking",
+    "ToolCall",
+    "Usage",
+]

@@ -1,0 +1,212 @@
+"""The runs of this process: starting them, finding them again, and who may.
+
+A run that has ended, or that another process produces, is read from the store like any log; only what
+is produced here has a `Run` object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+
+from tailrace.errors import ErrorType, KeyReused, RunError, RunNotFound
+from tailrace.hub import Hub, Reading, Tail, control, resume
+from tailrace.log import Coordination, Position, Record, Writer, judge, new_run_id
+from tailrace.runs.native import RETRY, NativeRenderer, Summary
+from tailrace.runs.run import Producer, Run, RunOptions
+
+__all__ = ["Attached", "Runs"]
+
+_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A run that somebody may read: its tail (to be closed by whoever got it), and the run if it is produced here."""
+
+    id: str
+    tail: Tail
+    run: Run | None
+
+
+class Runs:
+    """Starts and finds runs. Ended ones are kept for `keep_ended` seconds."""
+
+    def __init__(self, hub: Hub, coordination: Coordination, keep_ended: float = 900.0) -> None:
+        self._hub = hub
+        self._coordination = coordination
+        self._keep_ended = keep_ended
+        self._writer = Writer(hub.store)
+        self._keeping: set[asyncio.Task[None]] = set()
+        self._keys: dict[str, list[str]] = {}
+        self.live: dict[str, Run] = {}
+
+    async def start(self, producer: Producer, options: RunOptions) -> Run:
+        """Start a run."""
+        run = await self._create(options)
+        run.begin(producer)
+        return run
+
+    async def _create(self, options: RunOptions) -> Run:
+        name = new_run_id()
+        meta = json.dumps({"owner": options.owner, "provider": options.provider})
+        await self._hub.store.create(_log(name), name, meta)
+        tail = self._hub.produce(_log(name), name, meta)
+        run = self.live[name] = Run(
+            name, tail, options, hub=self._hub, writer=self._writer, on_end=self._on_end
+        )
+        self._hub.meter.add("runs.started")
+        return run
+
+    async def start_once(self, key: str, fingerprint: str, options: RunOptions, producer: Producer) -> str:
+        """Start a run unless `key` of the same owner started one already; the id of the one that stands.
+
+        Raises `KeyReused` where the key came with another request, told by its `fingerprint`.
+        """
+        name = f"key:{json.dumps([options.owner, key])}"
+        # A run over its time is gone with its key; until then the key outlives whatever the run does.
+        standing = await self._coordination.lookup(name)
+        if standing is None:
+            run = await self._create(options)
+            mine = json.dumps([run.id, fingerprint])
+            standing = await self._coordination.claim(name, mine, _RUN_SECONDS)
+            if standing == mine:
+                self._keys.setdefault(run.id, []).append(name)
+                run.begin(producer)
+            else:
+                run.cancel(RunError(ErrorType.CALLER_CANCELLED, "the same request was started elsewhere"))
+        first, first_fingerprint = json.loads(standing)
+        if first_fingerprint != fingerprint:
+            raise KeyReused
+        return str(first)
+
+    async def refuse(self, owner: str | None) -> Run:
+        """A run that never ran: the answer to a cursor of a run that is not there, where one would be started.
+
+        It has a terminal of its own, so that a client which comes back with its id is told to stop.
+        """
+        run = await self._create(RunOptions(owner=owner, grace=None))
+        run.cancel(RunError(ErrorType.CALLER_UNKNOWN_RUN, "the run that this cursor names is not here; ask again"))
+        return run
+
+    async def read(
+        self, run: str, owner: str | None, cursor: str | None = None, *, snapshot: bool = False
+    ) -> Reading | None:
+        """Begin to read a run from its start, or on from `cursor`; None where the reader has everything.
+
+        With `snapshot`, and no cursor, the text so far comes as one event. Raises `RunNotFound`.
+        """
+        attached = await self.attach(run, owner)
+        tail, after, prelude = attached.tail, 0, b""
+        if cursor is not None:
+            verdict = judge(cursor, tail.epoch, 1, tail.head)
+            if verdict.recovered and tail.ended and verdict.after == tail.head:
+                self._hub.close(tail)
+                return None
+            after = verdict.after or 0
+            prelude = resume(verdict, Position(tail.epoch, after))
+        elif snapshot:
+            summary, after = await self.fold(tail)
+            texts = {"text": "".join(summary.text), "thinking": "".join(summary.thinking)}
+            prelude = control("snapshot", texts, position=Position(tail.epoch, after), retry=RETRY)
+        return self._reading(attached, after, prelude)
+
+    def _reading(self, attached: Attached, after: int, prelude: bytes) -> Reading:
+        run = attached.run
+        if run is not None:
+            run.watch()
+        unwatch = run.unwatch if run is not None else None
+        return Reading(attached.tail, NativeRenderer(), after, prelude, on_closed=unwatch)
+
+    async def attach(self, run: str, owner: str | None) -> Attached:
+        """Find a run for its owner. Raises `RunNotFound` where it is not there, or another's."""
+        tail = await self._hub.open(_log(run))
+        if tail is None:
+            raise RunNotFound(run)
+        belongs_to = json.loads(tail.meta)["owner"]
+        if belongs_to is not None and belongs_to != owner:
+            self._hub.close(tail)
+            raise RunNotFound(run)
+        return Attached(run, tail, self.live.get(run))
+
+    async def summary(self, run: str, owner: str | None) -> Summary:
+        """What a run's records come to so far. Raises `RunNotFound`."""
+        attached = await self.attach(run, owner)
+        try:
+            summary, _ = await self.fold(attached.tail)
+            summary.provider = summary.provider or json.loads(attached.tail.meta)["provider"]
+            return summary
+        finally:
+            self._hub.close(attached.tail)
+
+    async def fold(self, tail: Tail) -> tuple[Summary, int]:
+        """Fold a run's records up to its head; the offset says how far."""
+        summary, after, goal = Summary(), 0, tail.head
+        while after < goal:
+            records = await self._some(tail, after)
+            if not records:
+                break
+            summary.add(records)
+            after = records[-1].offset
+        return summary, after
+
+    async def _some(self, tail: Tail, after: int) -> list[Record]:
+        held = tail.since(after)
+        if held is not None:
+            return list(held)
+        page = await self._hub.store.read(tail.log, after, _PAGE)
+        return list(page.records) if page is not None else []
+
+    async def cancel(self, run: str, owner: str | None) -> Summary:
+        """Cancel a run for its owner; one that has ended stays as it ended. Raises `RunNotFound`."""
+        attached = await self.attach(run, owner)
+        self._hub.close(attached.tail)
+        if attached.run is not None:
+            attached.run.cancel(RunError(ErrorType.CALLER_CANCELLED, "this answer was cancelled"))
+        return await self.summary(run, owner)
+
+    def _on_end(self, run: Run) -> None:
+        del self.live[run.id]
+        self._hub.meter.add(f"runs.{run.status}")
+        self._hub.meter.add("tokens", float(str(run.usage()["output_tokens"])))
+        task = asyncio.get_running_loop().create_task(self._keep(run))
+        self._keeping.add(task)
+        task.add_done_callback(self._keeping.discard)
+
+    async def _keep(self, run: Run) -> None:
+        await self._writer.flush()
+        self._hub.close(run.tail)
+        await self._hub.store.keep(run.tail.log, self._keep_ended)
+        for name in self._keys.pop(run.id, ()):
+            await self._coordination.extend(name, self._keep_ended)
+
+    # Leaving.
+
+    def suspend_grace(self) -> None:
+        """Cancel nothing for want of viewers: they are being sent away."""
+        for run in self.live.values():
+            run.patient = True
+
+    def interrupt_all(self) -> None:
+        """End what is left as interrupted."""
+        for run in tuple(self.live.values()):
+            run.cancel(RunError(ErrorType.TAILRACE_INTERRUPTED, "the server that produced this answer was stopped"))
+
+    async def close(self, patience: float) -> None:
+        """End what is left, and have the store take everything; for at most `patience` seconds."""
+        left = tuple(self.live.values())
+        self.interrupt_all()
+        for run in left:
+            await run.wait_closed()
+        if self._keeping:
+            await asyncio.wait(tuple(self._keeping), timeout=patience)
+        await self._writer.close(patience)
+
+
+def _log(run: str) -> str:
+    return f"run:{run}"
+
+
+_RUN_SECONDS = 86_400.0
+"""How long a key is kept while its run goes on: longer than any run may take."""

@@ -1,0 +1,69 @@
+"""Settings become parts: the facade, the gateway and the web application over them."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+
+from tailrace.chat.gateway import Gateway
+from tailrace.chat.models import Route, Target
+from tailrace.chat.providers.base import ProviderOptions
+from tailrace.chat.timeouts import Timeouts
+from tailrace.facade import Options, Tailrace
+from tailrace.log import Retention
+from tailrace.server.settings import Provider, Settings
+from tailrace.web import WebOptions, create_app
+
+__all__ = ["assemble"]
+
+
+def assemble(settings: Settings) -> tuple[Tailrace, Starlette]:
+    """Build the ready server's application. Raises `SettingsError` where settings contradict each other."""
+    tailrace = Tailrace(settings.store.url, _options(settings))
+    gateway = Gateway.build(
+        [_provider(name, provider) for name, provider in settings.providers.items()],
+        [_route(name, model.targets[0].provider, model.targets[0].model) for name, model in settings.models.items()],
+        settings.chat.default_model,
+    )
+    return tailrace, create_app(tailrace, gateway, _web(settings))
+
+
+def _options(settings: Settings) -> Options:
+    server, chat, channels = settings.server, settings.chat, settings.channels
+    return Options(
+        heartbeat=server.heartbeat,
+        write_timeout=server.write_timeout,
+        grace=_grace(settings),
+        keep_ended=chat.keep_ended,
+        max_run_bytes=chat.max_run_bytes,
+        drain_timeout=server.drain_timeout,
+        history=Retention(channels.history_events, channels.history_bytes, channels.history_age),
+    )
+
+
+def _grace(settings: Settings) -> float | None:
+    return None if settings.chat.grace == float("inf") else settings.chat.grace
+
+
+def _web(settings: Settings) -> WebOptions:
+    server = settings.server
+    return WebOptions(
+        max_body=server.max_body,
+        cors_origins=server.cors_origins,
+        allowed_hosts=server.allowed_hosts,
+        max_grace=_grace(settings),
+    )
+
+
+def _provider(name: str, provider: Provider) -> ProviderOptions:
+    limits = provider.timeouts
+    return ProviderOptions(
+        name=name,
+        kind=provider.kind,
+        base_url=provider.base_url,
+        api_key=provider.api_key.reveal() if provider.api_key is not None else "",
+        timeouts=Timeouts(limits.connect, limits.first_token, limits.idle, limits.total),
+    )
+
+
+def _route(name: str, provider: str, model: str) -> Route:
+    return Route(name, Target(provider, model))

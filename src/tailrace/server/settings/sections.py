@@ -1,0 +1,247 @@
+"""The sections of the settings as values: keys, defaults and what each may be.
+
+A section is checked when it is made, by hand or by `load`; where a value came from is `load`'s
+matter. Durations are seconds, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from tailrace.errors import SettingsError
+from tailrace.server.settings.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+__all__ = [
+    "KINDS",
+    "Channels",
+    "Chat",
+    "Model",
+    "Provider",
+    "Server",
+    "Settings",
+    "Store",
+    "Target",
+    "Timeouts",
+    "check_default",
+]
+
+# A day bounds what must end (a TOML `inf` or a slip in the unit would hang a shutdown), a month what is kept.
+Duration = Annotated[float, Meta(gt=0, le=86_400)]
+DurationOrZero = Annotated[float, Meta(ge=0, le=86_400)]
+Kept = Annotated[float, Meta(ge=0, le=31 * 86_400)]
+Count = Annotated[int, Meta(ge=1)]
+NonEmpty = Annotated[str, Meta(min_length=1)]
+
+
+def check_default(name: str, providers: Collection[str], models: Collection[str]) -> None:
+    """Raise SettingsError unless `name` is a named model, a provider, or a `provider/model`."""
+    provider, slash, model = name.partition("/")
+    if name in models or (provider in providers and (model or not slash)):
+        return
+    known = ", ".join([*models, *providers, *(f"{each}/<model>" for each in providers)])
+    raise SettingsError(f"nothing answers to {name!r}; known: {known}")
+
+
+def _check_each(key: str, values: Iterable[str], valid: Callable[[str], bool], expected: str) -> None:
+    for value in values:
+        if not valid(value):
+            raise SettingsError(f"{key}: expected {expected}, got {value!r}")
+
+
+def _check_provider_name(name: str) -> None:
+    # It is the part before the slash where clients ask for `provider/model`.
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+        raise SettingsError(f"[providers.{name}]: a name is made of letters, digits, '_', '.' and '-'")
+
+
+def _is_origin(text: str) -> bool:
+    return text == "*" or (_is_http(text) and text.count("/") == 2)
+
+
+def _is_network(text: str) -> bool:
+    try:
+        return text == "*" or bool(ip_network(text, strict=False))
+    except ValueError:
+        return False
+
+
+def _is_host(text: str) -> bool:
+    name = text.removeprefix("*.")
+    return text == "*" or (bool(name) and not set(name) & set("*/: "))
+
+
+def _is_http(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    # A user and password would be a secret in the open; a query or fragment cannot be extended by a path.
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not set(text) & set("@?# ")
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """What a kind of provider has when nothing is said: where it lives and a model that it surely has."""
+
+    base_url: str
+    model: str
+
+
+KINDS: Final[dict[str, Kind]] = {
+    "anthropic": Kind("https://api.anthropic.com", "claude-opus-4-6"),
+    "openai": Kind("https://api.openai.com/v1", "gpt-4o"),
+    "demo": Kind("", "demo"),
+}
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of the settings. Its constructor raises SettingsError for a value out of its field's range."""
+
+    def __post_init__(self) -> None:
+        # msgspec holds types and ranges when it reads, not when Python code constructs.
+        for field in msgspec.structs.fields(self):
+            try:
+                msgspec.convert(getattr(self, field.name), field.type)
+            except msgspec.ValidationError as problem:
+                raise SettingsError(f"{field.name}: {problem}") from None
+
+
+class Server(Section, frozen=True, kw_only=True):
+    """[server]: where to listen, and how long to wait for whom."""
+
+    host: NonEmpty = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 8000
+    """0 lets the system choose one."""
+    heartbeat: Duration = 15.0
+    write_timeout: Duration = 30.0
+    drain_delay: DurationOrZero = 0.0
+    drain_timeout: DurationOrZero = 25.0
+    max_body: Count = 1_048_576
+    cors_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks whose `X-Forwarded-*` headers are believed; `*` believes everyone."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Host names that are answered, `*.example.com` for those below one; none given: all."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_each("cors_origins", self.cors_origins, _is_origin, "https://name[:port] or *")
+        _check_each("trusted_proxies", self.trusted_proxies, _is_network, "an address, a network or *")
+        _check_each("allowed_hosts", self.allowed_hosts, _is_host, "a host name, *.name or *")
+
+
+class Store(Section, frozen=True, kw_only=True):
+    """[store]: where the logs live."""
+
+    url: str = "memory://"
+    prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")] = "tailrace"
+    """Stands before every key that a shared store holds for this installation."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        scheme, separator, rest = self.url.partition("://")
+        if scheme in {"sqlite", "redis", "rediss"}:
+            raise SettingsError(f"url: {scheme}:// comes with the next release; this one keeps its logs in memory://")
+        if (scheme, separator, rest) != ("memory", "://", ""):
+            raise SettingsError("url: expected memory://")
+
+
+class Chat(Section, frozen=True, kw_only=True):
+    """[chat]: runs, the answers of models."""
+
+    default_model: NonEmpty = "demo/demo"
+    """Answers where a request names no model."""
+    grace: Annotated[float, Meta(ge=0)] = 10.0
+    """How long a run goes on unwatched before it is cancelled upstream (`inf`: to its end); caps what requests ask."""
+    max_run_bytes: Count = 8_388_608
+    keep_ended: Kept = 900.0
+
+
+class Channels(Section, frozen=True, kw_only=True):
+    """[channels]: how much of each channel is kept for those who come back."""
+
+    history_events: Count = 1000
+    history_bytes: Count = 1_048_576
+    history_age: Annotated[float, Meta(gt=0, le=31 * 86_400)] = 3600.0
+
+
+class Timeouts(Section, frozen=True, kw_only=True):
+    """How long to wait for an upstream, at each stage of its answer."""
+
+    connect: Duration = 5.0
+    first_token: Duration = 60.0
+    idle: Duration = 60.0
+    total: Duration = 900.0
+
+
+class Provider(Section, frozen=True, kw_only=True):
+    """[providers.<name>]: an upstream that speaks some API."""
+
+    kind: Literal["anthropic", "openai", "demo"]
+    base_url: str = ""
+    """As the provider's own SDK means it; empty: the kind's own."""
+    api_key: Secret | None = None
+    timeouts: Timeouts = Timeouts()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        usual = KINDS[self.kind].base_url
+        if self.base_url and not _is_http(self.base_url):
+            raise SettingsError("base_url: expected https://host[/path], without user, query or fragment")
+        if usual and self.api_key is None and self.base_url.rstrip("/") in {"", usual}:
+            raise SettingsError(f"api_key: missing, and {usual} answers nobody without one")
+        if not self.base_url:
+            msgspec.structs.force_setattr(self, "base_url", usual)
+
+
+class Target(Section, frozen=True, kw_only=True):
+    """A model of a provider. With one target to a route its weight decides nothing: it gets every request."""
+
+    provider: NonEmpty
+    model: NonEmpty
+    weight: Count = 1
+
+
+class Model(Section, frozen=True, kw_only=True):
+    """[models.<name>]: a name that clients ask for, and who answers to it."""
+
+    targets: tuple[Target]
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """All of it. `notes` are sentences for the operator about what was chosen where nothing was set."""
+
+    server: Server = Server()
+    store: Store = Store()
+    chat: Chat = Chat()
+    channels: Channels = Channels()
+    providers: dict[str, Provider] = msgspec.field(default_factory=lambda: {"demo": Provider(kind="demo")})
+    models: dict[str, Model] = msgspec.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self.providers:
+            _check_provider_name(name)
+        for name, model in self.models.items():
+            self._check_model(name, model)
+        try:
+            check_default(self.chat.default_model, self.providers, self.models)
+        except SettingsError as problem:
+            raise SettingsError(f"[chat] default_model: {problem}") from None
+
+    def _check_model(self, name: str, model: Model) -> None:
+        if not name or "/" in name:
+            raise SettingsError(f"models: {name!r} cannot be a name ('provider/model' always means that provider)")
+        provider = model.targets[0].provider
+        if provider not in self.providers:
+            known = ", ".join(sorted(self.providers))
+            raise SettingsError(f"[models.{name}] targets: no provider {provider!r}; configured: {known}")

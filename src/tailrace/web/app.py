@@ -1,0 +1,69 @@
+"""The ready server as a Starlette application: what is found where, and what stands in front of it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from tailrace.chat.gateway import Gateway
+from tailrace.facade import Tailrace
+from tailrace.web import assets
+from tailrace.web.chat import Chat
+from tailrace.web.events import Events
+from tailrace.web.health import Health, RequestCounter
+from tailrace.web.options import WebOptions
+from tailrace.web.problems import HANDLERS
+
+__all__ = ["create_app"]
+
+_CORS_HEADERS = ("Last-Event-ID", "Idempotency-Key", "Authorization", "X-API-Key", "Content-Type", "Cache-Control")
+_EXPOSED_HEADERS = ("Tailrace-Run", "Tailrace-Heartbeat", "Retry-After", "RateLimit")
+
+
+def create_app(tailrace: Tailrace, gateway: Gateway, options: WebOptions) -> Starlette:
+    """Build the application. Its lifespan starts and closes `tailrace` and `gateway`; draining is its server's."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        await tailrace.start()
+        try:
+            yield
+        finally:
+            await tailrace.close()
+            await gateway.close()
+
+    routes = [
+        *assets.ROUTES,
+        *Chat(tailrace, gateway, options).routes,
+        *Events(tailrace, options).routes,
+        *Health(tailrace).routes,
+    ]
+    return Starlette(
+        routes=routes,
+        middleware=_middleware(tailrace, options),
+        exception_handlers=HANDLERS,
+        lifespan=lifespan,
+    )
+
+
+def _middleware(tailrace: Tailrace, options: WebOptions) -> list[Middleware]:
+    stack = [Middleware(RequestCounter, tailrace)]
+    if options.allowed_hosts:
+        stack.append(Middleware(TrustedHostMiddleware, allowed_hosts=list(options.allowed_hosts), www_redirect=False))
+    if options.cors_origins:
+        stack.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=list(options.cors_origins),
+                allow_methods=["GET", "POST", "DELETE"],
+                allow_headers=list(_CORS_HEADERS),
+                expose_headers=list(_EXPOSED_HEADERS),
+                max_age=600,
+            )
+        )
+    return stack

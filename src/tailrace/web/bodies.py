@@ -1,0 +1,108 @@
+"""Request bodies: read within bounds, then made into typed values, or refused with what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta
+from starlette.requests import ClientDisconnect, Request
+
+from tailrace.chat.ask import Ask, Message
+from tailrace.web.problems import Problem
+
+__all__ = ["BODY_SECONDS", "ChatBody", "PublishBody", "parse", "read_body"]
+
+BODY_SECONDS = 30.0
+"""From a request's head to the end of its body."""
+
+T = TypeVar("T")
+
+
+class ChatBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A question: `message`, or a conversation as `messages`. `grace` is in seconds."""
+
+    message: str | None = None
+    messages: tuple[Message, ...] | None = None
+    model: str | None = None
+    system: str | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    tools: tuple[dict[str, Any], ...] = ()
+    thinking: bool = False
+    grace: Annotated[float, Meta(ge=0)] | None = None
+    metadata: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.message is None) == (self.messages is None):
+            raise ValueError("expected either `message` or `messages`")
+        if self.message == "":
+            raise ValueError("`message` is empty")
+
+    def ask(self) -> Ask:
+        """The question as every provider understands it. Raises `Problem` where there is nothing to answer."""
+        messages = self.messages if self.message is None else (Message("user", self.message),)
+        try:
+            return Ask(
+                messages=messages or (),
+                system=self.system,
+                max_tokens=self.max_tokens,
+                temperature=self.temperature,
+                tools=self.tools,
+                thinking=self.thinking,
+                metadata=self.metadata,
+            )
+        except ValueError as error:
+            raise Problem(422, "invalid_body", str(error)) from error
+
+
+class PublishBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An event to publish."""
+
+    data: Any
+    event: str | None = None
+    idempotency_key: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The request's body. Raises `Problem`: 413 past `limit` bytes, 408 where it does not arrive."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise _too_large(limit)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _collect(request, limit)
+    except TimeoutError:
+        detail = f"The request's body did not arrive within {BODY_SECONDS:g} seconds."
+        raise Problem(408, "body_timeout", detail, {"connection": "close"}) from None
+
+
+async def _collect(request: Request, limit: int) -> bytes:
+    body = bytearray()
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > limit:
+                raise _too_large(limit)
+    except ClientDisconnect:
+        # Nobody reads this answer, but the request ends as one that was refused, not as a fault of ours.
+        raise Problem(400, "disconnected", "The client left before its request was complete.") from None
+    return bytes(body)
+
+
+def _too_large(limit: int) -> Problem:
+    # The rest of the body is not read, so nothing else can follow on this connection.
+    return Problem(413, "body_too_large", f"The request's body may be {limit} bytes.", {"connection": "close"})
+
+
+def parse(body: bytes, kind: type[T]) -> T:
+    """Make a typed value of JSON. Raises `Problem`: 400 where it is none, 422 where it is another."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise Problem(422, "invalid_body", f"The body is not as expected: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Problem(400, "malformed", f"The body is not JSON: {error}") from error
+    except RecursionError:
+        raise Problem(400, "malformed", "The body is nested too deeply.") from None

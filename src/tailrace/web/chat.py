@@ -1,0 +1,141 @@
+"""Native chat: ask, attach, look, cancel (`/api/chat`)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from tailrace.chat.ask import Ask
+from tailrace.chat.gateway import Gateway
+from tailrace.chat.models import Target
+from tailrace.facade import Answered, Tailrace, cursor_of
+from tailrace.runs import RunOptions, Summary
+from tailrace.web.accepts import wants_json, wants_stream
+from tailrace.web.bodies import ChatBody, parse, read_body
+from tailrace.web.options import WebOptions
+from tailrace.web.origins import Origins
+from tailrace.web.problems import Problem
+
+__all__ = ["Chat"]
+
+_GET_FIELDS = frozenset({"message", "model"})
+
+
+class Chat:
+    """The native chat endpoints over one gateway."""
+
+    def __init__(self, tailrace: Tailrace, gateway: Gateway, options: WebOptions) -> None:
+        self._tailrace = tailrace
+        self._gateway = gateway
+        self._options = options
+        self._origins = Origins(options.cors_origins)
+
+    @property
+    def routes(self) -> Sequence[BaseRoute]:
+        """Where they are found."""
+        return (
+            Route("/api/chat", self.post, methods=["POST"]),
+            Route("/api/chat", self.get, methods=["GET"]),
+            Route("/api/chat/{run}", self.attach, methods=["GET"]),
+            Route("/api/chat/{run}", self.delete, methods=["DELETE"]),
+        )
+
+    async def post(self, request: Request) -> Answered:
+        """Ask; or go on with the run that a cursor names, since fetch-based clients repeat their POST."""
+        self._origins.check(request.headers)
+        cursor = cursor_of(request.scope)
+        body = await read_body(request, self._options.max_body)
+        if cursor is not None:
+            return await self._resume(cursor)
+        return await self._start(parse(body, ChatBody), request.headers.get("idempotency-key"))
+
+    async def get(self, request: Request) -> Answered:
+        """Ask, as an `EventSource` can."""
+        if request.method == "HEAD":
+            raise Problem(405, "method_not_allowed", "This starts something; HEAD does not.", {"allow": "GET, POST"})
+        if not wants_stream(request.headers):
+            raise Problem(406, "not_acceptable", "This is a stream: send Accept: text/event-stream.")
+        self._origins.check_deliberate(request.headers)
+        self._origins.check(request.headers)
+        cursor = cursor_of(request.scope)
+        if cursor is not None:
+            return await self._resume(cursor)
+        fields = {name: value for name, value in request.query_params.items() if name in _GET_FIELDS}
+        return await self._start(_convert(fields), request.query_params.get("key"))
+
+    async def _resume(self, cursor: str) -> Answered:
+        run = cursor.rpartition("-")[0]
+        return self._tailrace.respond(await self._tailrace.read_or_refuse(run, None, cursor))
+
+    async def _start(self, body: ChatBody, key: str | None) -> Answered:
+        ask = body.ask()
+        target = self._gateway.resolve(body.model)
+        options = self._run_options(body, ask, target)
+        answer = self._gateway.answer
+        runs = self._tailrace.runs
+        if key is None:
+            run = (await runs.start(lambda: answer(ask, target), options)).id
+        else:
+            run = await runs.start_once(key, _fingerprint(body), options, lambda: answer(ask, target))
+        return self._tailrace.respond(await runs.read(run, None))
+
+    def _run_options(self, body: ChatBody, ask: Ask, target: Target) -> RunOptions:
+        most = self._options.max_grace
+        grace = most if body.grace is None else body.grace
+        return self._tailrace.run_options(
+            model=target.model,
+            provider=target.provider,
+            grace=grace if most is None or grace is None else min(grace, most),
+            prompt_bytes=len(msgspec.json.encode((ask.system, ask.messages))),
+        )
+
+    async def attach(self, request: Request) -> Answered:
+        """Watch a run, from its start or a cursor; or look at its state."""
+        run = request.path_params["run"]
+        if request.method == "HEAD":
+            raise Problem(405, "method_not_allowed", "This is a stream; HEAD has none.", {"allow": "GET, DELETE"})
+        if wants_json(request.headers):
+            return JSONResponse(_state(run, await self._tailrace.runs.summary(run, None)))
+        snapshot = request.query_params.get("snapshot") == "1"
+        reading = await self._tailrace.runs.read(run, None, cursor_of(request.scope), snapshot=snapshot)
+        return self._tailrace.respond(reading)
+
+    async def delete(self, request: Request) -> Response:
+        """Cancel a run."""
+        self._origins.check(request.headers)
+        run = request.path_params["run"]
+        summary = await self._tailrace.runs.cancel(run, None)
+        return JSONResponse({"run": run, "status": summary.status})
+
+
+def _convert(fields: dict[str, str]) -> ChatBody:
+    try:
+        return msgspec.convert(fields, ChatBody)
+    except msgspec.ValidationError as error:
+        raise Problem(422, "invalid_query", f"The query is not as expected: {error}") from error
+
+
+def _fingerprint(body: ChatBody) -> str:
+    return hashlib.sha256(msgspec.json.encode(body)).hexdigest()
+
+
+def _state(run: str, summary: Summary) -> dict[str, Any]:
+    return {
+        "run": run,
+        "status": summary.status,
+        "model": summary.model,
+        "provider": summary.provider,
+        "text": "".join(summary.text),
+        "thinking": "".join(summary.thinking),
+        "finish_reason": summary.finish_reason,
+        "usage": summary.usage,
+        "error": summary.error,
+        "created": summary.created,
+        "ended": summary.ended,
+    }

@@ -1,0 +1,99 @@
+"""Channels over HTTP: publish, subscribe, read back, drop (`/events/{channel}`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from tailrace.facade import Answered, Tailrace, cursor_of
+from tailrace.log import Page
+from tailrace.web.accepts import wants_json
+from tailrace.web.bodies import PublishBody, parse, read_body
+from tailrace.web.options import WebOptions
+from tailrace.web.origins import Origins
+from tailrace.web.problems import Problem
+
+__all__ = ["Events"]
+
+_MOST = 1000
+
+
+class Events:
+    """The channel endpoints."""
+
+    def __init__(self, tailrace: Tailrace, options: WebOptions) -> None:
+        self._tailrace = tailrace
+        self._options = options
+        self._origins = Origins(options.cors_origins)
+
+    @property
+    def routes(self) -> Sequence[BaseRoute]:
+        """Where they are found."""
+        return (
+            Route("/events/{channel}", self.publish, methods=["POST"]),
+            Route("/events/{channel}", self.read, methods=["GET"]),
+            Route("/events/{channel}", self.drop, methods=["DELETE"]),
+        )
+
+    async def publish(self, request: Request) -> Response:
+        """Publish an event; answered when the store has it."""
+        self._origins.check(request.headers)
+        channel = request.path_params["channel"]
+        body = await read_body(request, self._options.max_body)
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "text/plain":
+            event = PublishBody(data=_text(body))
+        else:
+            event = parse(body, PublishBody)
+        position = await self._tailrace.channels.publish(channel, event.data, event.event, event.idempotency_key)
+        return JSONResponse({"channel": channel, "id": str(position)})
+
+    async def read(self, request: Request) -> Answered:
+        """Subscribe, or look at what is retained."""
+        if request.method == "HEAD":
+            raise Problem(405, "method_not_allowed", "This is a stream; HEAD has none.", {"allow": "GET, POST, DELETE"})
+        channel, query = request.path_params["channel"], request.query_params
+        cursor = cursor_of(request.scope)
+        if wants_json(request.headers):
+            page = await self._tailrace.channels.history(channel, cursor, _limit(query.get("limit")))
+            return JSONResponse(_retained(channel, page))
+        reading = await self._tailrace.channels.read(
+            channel, cursor, earliest=query.get("from") == "earliest", only=query.getlist("event")
+        )
+        return self._tailrace.respond(reading)
+
+    async def drop(self, request: Request) -> Response:
+        """Delete a channel's history."""
+        self._origins.check(request.headers)
+        channel = request.path_params["channel"]
+        position = await self._tailrace.channels.drop(channel)
+        return JSONResponse({"channel": channel, "id": str(position)})
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise Problem(400, "malformed", f"The body is not UTF-8: {error}") from error
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return _MOST
+    if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 9):
+        raise Problem(422, "invalid_query", "limit: expected a whole number, 1 or more.")
+    return min(max(int(text), 1), _MOST)
+
+
+def _retained(channel: str, page: Page) -> dict[str, Any]:
+    epoch = page.head.epoch
+    return {
+        "channel": channel,
+        "events": [
+            {"id": f"{epoch}-{record.offset}", "event": record.event or "message", "data": record.data, "at": record.at}
+            for record in page.records
+        ],
+    }

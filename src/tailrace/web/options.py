@@ -1,0 +1,22 @@
+"""What the web application is told by whoever serves it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["WebOptions"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebOptions:
+    """Bounds and permissions of the HTTP surface.
+
+    `max_body` is in bytes. `cors_origins` are the origins whose pages may use this server, `*` for all.
+    `allowed_hosts` are the names that it answers to; none given: all. `max_grace` (seconds; None: no bound)
+    is the grace of a run where its request names none, and the most that one may ask for.
+    """
+
+    max_body: int = 1_048_576
+    cors_origins: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    max_grace: float | None = 10.0

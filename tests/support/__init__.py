@@ -1,0 +1,1 @@
+"""Shared test code: scripted peers and real processes."""
