@@ -27,6 +27,9 @@ _PACED_RATE = 50
 """Questions a second in the paced runs, where the time to the first token is no queueing time."""
 _CONNECTIONS = 10
 
+_OF_BARE = 0.95
+"""The share of a bare relay's streams that Tailrace should carry on one core; its CPU time for each, turned over."""
+
 _QUESTION = "What do rivers do?"
 _SETTINGS = """
 [chat]
@@ -88,9 +91,10 @@ def _native(model: str, texts: int) -> Question:
 
 @dataclass(frozen=True, slots=True)
 class Relayed:
-    """What one server did: answers a second in a closed loop, and first tokens (ms) at a paced rate."""
+    """What one server did: streams a second and CPU (us) for each, asked in a closed loop; first tokens (ms), paced."""
 
     streams: float
+    cpu: float
     first_p50: float
     first_p99: float
     rss: int
@@ -115,12 +119,27 @@ def run(*, quick: bool) -> list[Row]:
 
 
 def _stream_rows(results: Rounds[Relayed]) -> list[Row]:
-    def row(name: str, target: Target | None = None) -> Row:
-        streams = results.median(name, lambda relayed: relayed.streams)
-        ratio = None if name == _BARE else results.ratio(name, _BARE, lambda relayed: relayed.streams)
-        return Row("relay", f"streams/s: {name}", streams, "/s", ratio, _BARE if ratio else "", target)
+    """Compare each with the bare relay, which itself is compared with nothing."""
 
-    return [row(_DIRECT), row(_BARE), row(_OPENAI, at_least(0.95)), row(_ANTHROPIC)]
+    def row(what: str, name: str, figure: Callable[[Relayed], float], unit: str, target: Target | None = None) -> Row:
+        ratio, against = (None, "") if name == _BARE else (results.ratio(name, _BARE, figure), _BARE)
+        return Row("relay", f"{what}: {name}", results.median(name, figure), unit, ratio, against, target=target)
+
+    def streams(name: str, target: Target | None = None) -> Row:
+        return row("streams/s", name, lambda relayed: relayed.streams, "/s", target=target)
+
+    def cpu(name: str, target: Target | None = None) -> Row:
+        return row("CPU for a stream", name, lambda relayed: relayed.cpu, "us", target=target)
+
+    return [
+        streams(_DIRECT),
+        streams(_BARE),
+        streams(_OPENAI, at_least(_OF_BARE)),
+        streams(_ANTHROPIC),
+        cpu(_BARE),
+        cpu(_OPENAI, at_most(round(1 / _OF_BARE, 2))),
+        cpu(_ANTHROPIC),
+    ]
 
 
 def _first_token_rows(results: Rounds[Relayed]) -> list[Row]:
@@ -156,6 +175,14 @@ def _relayed(start: Start, question: Question, *, quick: bool) -> Relayed:
 def _ask(server: Server, question: Question, *, quick: bool) -> Relayed:
     seconds = 1 if quick else 5
     paced = question.asked(server, rate=_PACED_RATE, warmup=1, seconds=2 * seconds)
+    before = server.cpu_seconds()
     looped = question.asked(server, warmup=1, seconds=seconds)
+    cpu = (server.cpu_seconds() - before) / looped["asked"]
     first = paced["first_token_us"]
-    return Relayed(looped["answers"] / looped["seconds"], first["p50"] / 1e3, first["p99"] / 1e3, server.rss())
+    return Relayed(
+        streams=looped["answers"] / looped["seconds"],
+        cpu=cpu * 1e6,
+        first_p50=first["p50"] / 1e3,
+        first_p99=first["p99"] / 1e3,
+        rss=server.rss(),
+    )

@@ -10,12 +10,14 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import psutil
 
@@ -28,6 +30,7 @@ PEERS = Path(__file__).parent.parent / "peers"
 
 _START_TIMEOUT = 20.0
 _STOP_TIMEOUT = 10.0
+_SHOWN_BYTES = 4000
 _CPU_CLOCK_OF_A_PROCESS = 2
 """CPUCLOCK_SCHED of the kernel's posix-timers.h; the clock's number is made of it and the process id."""
 
@@ -74,7 +77,7 @@ def on_core(core: int, argv: Sequence[str]) -> list[str]:
 def serving(
     argv: Sequence[str], port: int, *, core: int = SERVER_CORE, environment: Mapping[str, str] | None = None
 ) -> Iterator[Server]:
-    """Run a server until the block is left. Its output is kept, and shown if it fails to start.
+    """Run a server until the block is left. What it printed is shown if the benchmark fails.
 
     Raises BenchmarkFailed if it does not listen within 20 seconds.
     """
@@ -87,21 +90,29 @@ def serving(
             env=os.environ | {"PYTHONPATH": str(PEERS)} | dict(environment or {}),
         )
         try:
-            if not _listens(process, port, begun + _START_TIMEOUT):
-                output.seek(0)
-                raise BenchmarkFailed(f"{' '.join(argv)} does not listen:\n{output.read().decode(errors='replace')}")
+            _await_listening(process, port, begun + _START_TIMEOUT)
             yield Server(process.pid, port, time.perf_counter() - begun)
+        except BenchmarkFailed:
+            _show(output)
+            raise
         finally:
             _stop(process)
 
 
-def _listens(process: subprocess.Popen[bytes], port: int, deadline: float) -> bool:
+def _show(output: BinaryIO) -> None:
+    """Print the end of what a server said."""
+    size = output.seek(0, os.SEEK_END)
+    output.seek(max(0, size - _SHOWN_BYTES))
+    print("the server said:", output.read().decode(errors="replace"), sep="\n", file=sys.stderr)
+
+
+def _await_listening(process: subprocess.Popen[bytes], port: int, deadline: float) -> None:
     while process.poll() is None and time.perf_counter() < deadline:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return True
+                return
         time.sleep(0.002)
-    return False
+    raise BenchmarkFailed(f"{process.args!r} does not listen")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from tailrace.errors import InvalidEvent, InvalidName
 from tailrace.hub import EventRenderer, Hub, Reading, Tail, control, resume
-from tailrace.log import Entry, Head, Page, Position, judge
+from tailrace.log import Entry, Position, Record, Verdict, judge
 from tailrace.sse import Event
 
-__all__ = ["RESERVED", "Channels"]
+__all__ = ["RESERVED", "Channels", "History"]
 
 RESERVED = frozenset({"ready", "resume", "gap", "cursor", "snapshot", "reconnect"})
 """Event names that Tailrace says itself."""
@@ -23,6 +24,15 @@ RETRY = 2000
 """Milliseconds that a client waits before it comes back; told with a reader's first event."""
 
 _NAME = re.compile(r"[A-Za-z0-9._~:-]{1,128}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Retained events, the position behind the last of them, and what became of the cursor, where there was one."""
+
+    records: Sequence[Record]
+    position: Position
+    verdict: Verdict | None
 
 
 class Channels:
@@ -50,10 +60,15 @@ class Channels:
         `only` keeps these event types. A cursor that names no place in the channel goes on live, and is told so.
         """
         tail = await self._open(channel)
-        head = await self._hub.store.ensure(_log(channel))
-        first = head.first if head.epoch == tail.epoch else tail.head + 1
+        try:
+            head = await self._hub.store.ensure(_log(channel))
+        except BaseException:
+            self._hub.close(tail)
+            raise
+        # The store may be ahead of what this process was told, and so may a cursor from another one.
+        first, last = (head.first, max(head.last, tail.head)) if head.epoch == tail.epoch else (1, tail.head)
         if cursor is not None:
-            verdict = judge(cursor, tail.epoch, first, tail.head)
+            verdict = judge(cursor, tail.epoch, first, last)
             after = tail.head if verdict.after is None else verdict.after
             prelude = resume(verdict, Position(tail.epoch, after))
         else:
@@ -68,16 +83,15 @@ class Channels:
             tail = await self._hub.open(_log(channel), create=True)
         return tail
 
-    async def history(self, channel: str, cursor: str | None = None, limit: int = 1000) -> Page:
-        """The retained events past `cursor`, from the oldest if it names no place in the channel."""
+    async def history(self, channel: str, cursor: str | None = None, limit: int = 1000) -> History:
+        """At most `limit` retained events past `cursor`, from the oldest if it names no place in the channel."""
         log = _log(channel)
-        head = await self._hub.store.head(log)
-        if head is None:
-            return Page(Head("", 1, 0), ())
+        head = await self._hub.store.ensure(log)
         verdict = judge(cursor, head.epoch, head.first, head.last) if cursor is not None else None
-        after = verdict.after if verdict is not None and verdict.after is not None else 0
+        after = verdict.after if verdict is not None and verdict.after is not None else head.first - 1
         page = await self._hub.store.read(log, after, limit)
-        return page if page is not None else Page(head, ())
+        records = page.records if page is not None and page.head.epoch == head.epoch else ()
+        return History(records, Position(head.epoch, records[-1].offset if records else after), verdict)
 
     async def drop(self, channel: str) -> Position:
         """Delete a channel's history: it goes on, empty, as a new epoch, and its readers are told."""
@@ -108,7 +122,7 @@ def _text(data: object) -> str:
     else:
         try:
             text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise InvalidEvent(f"data must be a string or a JSON value: {error}") from error
     try:
         text.encode()

@@ -32,7 +32,7 @@ from tailrace.errors import InvalidName, RunNotFound, SettingsError, StoreUnavai
 from tailrace.hub import Dismissal, Hub, HubOptions, Reading
 from tailrace.log import MemoryCoordination, MemoryStore, Retention
 from tailrace.observe import Counters
-from tailrace.runs import Producer, Runs, Summary
+from tailrace.runs import Producer, Runs, Summary, discard
 from tailrace.runs import RunOptions as _RunOptions
 
 try:
@@ -66,6 +66,15 @@ class Options:
     drain_timeout: float = 25.0
     history: Retention = field(default_factory=Retention)
 
+    def __post_init__(self) -> None:
+        """Refuse times and sizes that are none. Raises `ValueError`."""
+        for name in ("grace", "keep_ended", "drain_timeout"):
+            seconds = getattr(self, name)
+            if seconds is not None and not seconds >= 0:
+                raise ValueError(f"{name} must be 0 seconds or more, not {seconds}")
+        if self.max_run_bytes < 1:
+            raise ValueError(f"max_run_bytes must be 1 or more, not {self.max_run_bytes}")
+
 
 class Tailrace:
     """Resumable streams for one application. Use `lifespan`, or `start` and `close`, around it."""
@@ -79,7 +88,7 @@ class Tailrace:
         self._drain_task: asyncio.Task[None] | None = None
         hub_options = HubOptions(self.options.heartbeat, self.options.write_timeout)
         self.hub = Hub(MemoryStore(self.options.history, clock), hub_options, clock=clock, meter=self.counters)
-        self.runs = Runs(self.hub, MemoryCoordination(clock), self.options.keep_ended)
+        self.runs = Runs(self.hub, MemoryCoordination(clock))
         self.channels = Channels(self.hub)
 
     # What an application calls.
@@ -107,7 +116,7 @@ class Tailrace:
             if cursor is None:
                 run = (await self.runs.start(producer, options)).id
             else:
-                await _discard(producer)
+                await discard(producer)
                 run = cursor.rpartition("-")[0]
             return await self.read_or_refuse(run, options.owner, cursor)
 
@@ -148,8 +157,8 @@ class Tailrace:
     # What our own server uses beside that.
 
     def run_options(self, **options: Any) -> _RunOptions:
-        """Options of a run, with this application's bound on its size."""
-        return _RunOptions(max_bytes=self.options.max_run_bytes, **options)
+        """Options of a run, with this application's bounds on its size and its keeping."""
+        return _RunOptions(max_bytes=self.options.max_run_bytes, keep=self.options.keep_ended, **options)
 
     async def read_or_refuse(
         self, run: str, owner: str | None, cursor: str | None, *, snapshot: bool = False
@@ -158,7 +167,7 @@ class Tailrace:
         try:
             return await self.runs.read(run, owner, cursor, snapshot=snapshot)
         except RunNotFound:
-            refused = await self.runs.refuse(owner)
+            refused = await self.runs.refuse(self.run_options(owner=owner))
             return await self.runs.read(refused.id, owner, cursor)
 
     def respond(self, reading: Reading | None) -> Answered:
@@ -233,7 +242,10 @@ class StreamResponse(_Response):
         self._read = read
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request. HEAD gets no stream, and starts nothing."""
+        if scope["method"] == "HEAD":
+            await problem(405, "method_not_allowed", "This is a stream; HEAD has none.")(scope, receive, send)
+            return
         try:
             answer = self._tailrace.respond(await self._read(scope))
         except RunNotFound:
@@ -246,22 +258,19 @@ class StreamResponse(_Response):
 
 
 def cursor_of(scope: Scope) -> str | None:
-    """The cursor that a request brings: the `Last-Event-ID` header, else `last_event_id` in the query."""
+    """The cursor that a request brings: the `Last-Event-ID` header, else `last_event_id` in the query.
+
+    An empty one is none: it is what a client has before its first id.
+    """
     for name, value in scope["headers"]:
-        if name == b"last-event-id":
+        if name == b"last-event-id" and value:
             return bytes(value).decode(errors="replace")  # UTF-8 by the HTML standard, not latin-1
     values = _query(scope).get("last_event_id")
-    return values[0] if values else None
+    return values[0] or None if values else None
 
 
 def _query(scope: Scope) -> dict[str, list[str]]:
     return parse_qs(scope["query_string"].decode(errors="replace"), keep_blank_values=True)
-
-
-async def _discard(producer: Producer) -> None:
-    close = getattr(producer, "aclose", None)
-    if close is not None:
-        await close()
 
 
 def _goodbye() -> Dismissal:

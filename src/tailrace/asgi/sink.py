@@ -29,6 +29,7 @@ class AsgiSink:
         self._pending = bytearray()
         self._busy = False
         self._finished = False
+        self._aborted = False
         self._wake = asyncio.Event()
         self._consumer: Consumer | None = None
         self._sender: asyncio.Task[Any] | None = None
@@ -73,14 +74,19 @@ class AsgiSink:
 
     def abort(self) -> None:
         """Give up: what `send` is stuck in is cancelled, and the server closes what was not completed."""
-        self._finished = True
+        self._aborted = True
         self._pending.clear()
         if self._sender is not None:
             self._sender.cancel()
         self._wake.set()
 
     async def pump(self, receive: Receive) -> None:
-        """Send what comes until the end; notice a client that leaves meanwhile."""
+        """Send what comes until the end; notice a client that leaves meanwhile.
+
+        Returns with the body incomplete where the stream was aborted: a clean end would say that all was said.
+        """
+        if self._aborted:
+            return
         self._sender = asyncio.ensure_future(self._send_all())
         listener = asyncio.ensure_future(self._listen(receive))
         try:
@@ -91,7 +97,10 @@ class AsgiSink:
             await asyncio.gather(self._sender, listener, return_exceptions=True)
             if self._consumer is not None:
                 self._consumer.on_closed("gone")
-        if not self._sender.cancelled() and (error := self._sender.exception()) is not None:
+        if self._sender.cancelled():
+            return
+        error = self._sender.exception()
+        if error is not None and not isinstance(error, OSError):  # by ASGI an OSError says that the client has left
             raise error
 
     async def _listen(self, receive: Receive) -> None:

@@ -32,19 +32,23 @@ class EventStream:
         """Answer one request."""
         subscription = self._subscription
         first, complete = self._first()
+        lane: Lane | None = None if complete else scope.get("extensions", {}).get(EXTENSION)
+        offer = Offer(first, subscription.bind, lasting=subscription.lasting)
         try:
-            lane: Lane | None = None if complete else scope.get("extensions", {}).get(EXTENSION)
-            offer = Offer(first, subscription.bind, lasting=subscription.lasting)
             if lane is not None:
                 lane.offer(offer)
             await send({"type": "http.response.start", "status": 200, "headers": [*HEADERS, *self._headers]})
             await send({"type": "http.response.body", "body": first, "more_body": not complete})
-            if complete or (lane is not None and await offer.decided(_PATIENCE)):
+            if complete:
+                return
+            if lane is not None and await offer.decided(_PATIENCE):
+                subscription.hub.meter.add("streams.direct")
                 return
             sink = AsgiSink(send)
             subscription.bind(sink)
             await sink.pump(receive)
         finally:
+            offer.decide(outcome=False)  # an application that was cancelled takes nothing back later
             if not subscription.bound:
                 subscription.on_closed("ended" if complete else "gone")
 

@@ -1,7 +1,8 @@
 """What an upstream's failure means: HTTP statuses, words inside a stream and broken sockets, as `ProviderError`.
 
 All judgement about failures is in this module, as tables; who notices one only hands over what it saw.
-Messages are written for the caller who will read them in a stream: no addresses, no credentials.
+Messages are written for the caller who will read them in a stream: no addresses of ours, and no keys once
+`presentable` has gone over what the provider said.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from tailrace.errors import ErrorType, ProviderError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["broken", "malformed", "no_stream", "refused", "reported", "scrub", "unreachable"]
+__all__ = ["broken", "malformed", "no_stream", "presentable", "refused", "reported", "unreachable"]
 
 _MAX_MESSAGE = 500
+_MAX_SCANNED = 10_000  # characters that are looked through for what looks like a key
 
 _BY_STATUS = {
     401: ErrorType.PROVIDER_AUTH,
@@ -75,10 +77,10 @@ def refused(status: int, headers: Mapping[str, str], body: bytes) -> ProviderErr
 def reported(error: object) -> ProviderError:
     """Judge an error that the provider reported inside the stream: its `error` value, whatever shape it has."""
     if not isinstance(error, dict):
-        return ProviderError(ErrorType.PROVIDER_FAILED, f"the provider reported: {_clip(str(error))}")
+        return ProviderError(ErrorType.PROVIDER_FAILED, f"the provider reported: {error}")
     kind = _type_of_words(error.get("type"), error.get("code"))
     said = error.get("message") or error.get("type") or error.get("code") or "an error without a message"
-    return ProviderError(kind, f"the provider reported: {_clip(str(said))}")
+    return ProviderError(kind, f"the provider reported: {said}")
 
 
 def malformed(what: str) -> ProviderError:
@@ -111,11 +113,15 @@ def broken(error: BaseException) -> ProviderError:
     return ProviderError(ErrorType.PROVIDER_CUT, "the connection to the provider broke in the middle of the answer")
 
 
-def scrub(text: str, secret: str) -> str:
-    """Take `secret`, and whatever else looks like a key, out of a provider's words."""
+def presentable(text: str, secret: str) -> str:
+    """Take `secret`, and whatever else looks like a key, out of a provider's words, and cut them to a bearable length.
+
+    In this order: a cut through the secret would leave a part of it that nothing recognises.
+    """
     if secret:
         text = text.replace(secret, "[key]")
-    return _KEY_LIKE.sub("[key]", text)
+    text = _KEY_LIKE.sub("[key]", text[:_MAX_SCANNED])
+    return text if len(text) <= _MAX_MESSAGE else text[:_MAX_MESSAGE] + "…"
 
 
 def _type_of_status(status: int) -> ErrorType:
@@ -142,11 +148,11 @@ def _message_of(body: bytes) -> str:
         value: Any = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         text = body.decode(errors="replace").strip()
-        return "" if text.startswith("<") else _clip(text)  # a proxy's HTML page says nothing
+        return "" if text.startswith("<") else text  # a proxy's HTML page says nothing
     for key in ("error", "message", "detail"):
         if isinstance(value, dict) and value.get(key):
             value = value[key]
-    return _clip(value) if isinstance(value, str) else ""
+    return value if isinstance(value, str) else ""
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
@@ -172,7 +178,3 @@ def _reason(error: BaseException) -> str:
     if isinstance(number, int) and number in errno.errorcode:
         return os.strerror(number).lower()
     return "it closed the connection before it answered"
-
-
-def _clip(text: str) -> str:
-    return text if len(text) <= _MAX_MESSAGE else text[:_MAX_MESSAGE] + "…"

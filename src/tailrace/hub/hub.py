@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from tailrace.clock import SYSTEM, Clock
 from tailrace.hub.subscription import Subscription
-from tailrace.hub.tail import PAGE, Tail
+from tailrace.hub.tail import Tail
 from tailrace.hub.wheel import Wheel
 from tailrace.log import Store
 from tailrace.observe import Counters, Meter
@@ -70,35 +70,37 @@ class Hub:
         """Get the tail of a log, read from the store if it is not here; None where there is no such log.
 
         Whoever gets one calls `close` with it when done. With `create`, a log that is not there is begun.
+        Raises what the store raises.
         """
-        tail = self._tails.get(log)
-        if tail is None:
-            tail = self._tails[log] = Tail(self, log)
-            self.store.follow(log, tail)
-            tail.users += 1
-            await self._load(tail, create=create)
-        else:
-            tail.users += 1
-            if not tail.loaded.done():
-                await asyncio.shield(tail.loaded)
+        tail = self._tails.get(log) or self._follow(log, create=create)
+        tail.users += 1
+        try:
+            if tail.loading is not None:
+                await asyncio.shield(tail.loading)
+        except BaseException:
+            self.close(tail)
+            raise
         if tail.epoch:
             return tail
         self.close(tail)
         return None
 
+    def _follow(self, log: str, *, create: bool) -> Tail:
+        tail = self._tails[log] = Tail(self, log)
+        self.store.follow(log, tail)
+        # A task of its own: many may wait for it, and the first of them may leave.
+        tail.loading = asyncio.create_task(self._load(tail, create=create))
+        return tail
+
     async def _load(self, tail: Tail, *, create: bool) -> None:
         try:
             head = await (self.store.ensure(tail.log) if create else self.store.head(tail.log))
-            page = await self.store.read(tail.log, head.last - PAGE, PAGE) if head else None
-            if page is not None:
-                tail.load(page)
-        except BaseException:
-            self._forget(tail)
-            raise
+            if head is not None:
+                await tail.load(head)
         finally:
-            # Those who wait for the same tail look at its epoch, and see for themselves.
-            if not tail.loaded.done():
-                tail.loaded.set_result(None)
+            tail.loading = None
+            if not tail.epoch:
+                self._forget(tail)  # whoever asks from now on asks the store again
 
     def produce(self, log: str, epoch: str, meta: str) -> Tail:
         """Get the tail of a log that is produced here, from its beginning."""
@@ -116,8 +118,8 @@ class Hub:
     def _forget(self, tail: Tail) -> None:
         if self._tails.get(tail.log) is tail:
             del self._tails[tail.log]
-            self.store.unfollow(tail.log, tail)
-            tail.close()
+        self.store.unfollow(tail.log, tail)
+        tail.close()
 
     def enter(self, subscription: Subscription) -> None:
         """Count a subscription in; its tail stays while it does."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,8 +21,8 @@ class Renderer(Protocol):
         """Whether some records may render to nothing, so that a reader's cursor must be told now and then."""
         ...
 
-    def render(self, epoch: str, record: Record) -> bytes:
-        """The whole event, its blank line included, or nothing where this view does not show the record."""
+    def render(self, epoch: str, records: Sequence[Record]) -> list[bytes]:
+        """For each record the whole event, its blank line included, or nothing where this view does not show it."""
         ...
 
 
@@ -36,11 +37,18 @@ class EventRenderer:
         """Whether some records are not shown."""
         return bool(self.only)
 
-    def render(self, epoch: str, record: Record) -> bytes:
-        """One event, or nothing."""
-        if record.data is None or (self.only and (record.event or "message") not in self.only):
-            return b""
-        return encode_block(record.data, record.event, f"{epoch}-{record.offset}")
+    def render(self, epoch: str, records: Sequence[Record]) -> list[bytes]:
+        """An event for each, or nothing."""
+        only = self.only
+        return [
+            b""
+            if data is None or (only and (event or "message") not in only)
+            else encode_block(data, event, f"{epoch}-{offset}")
+            for offset, event, data, _ in records
+        ]
+
+
+_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 def control(event: str, data: object, *, position: Position | None = None, retry: int | None = None) -> bytes:
@@ -48,7 +56,7 @@ def control(event: str, data: object, *, position: Position | None = None, retry
 
     It carries a position only where it moves the reader's.
     """
-    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+    text = _json(data)
     return encode_block(text, event, str(position) if position else "", retry)
 
 

@@ -21,9 +21,11 @@ class Framing(Enum):
     CHUNKED = "chunked"
     """A chunk of HTTP/1.1 for each event, and the last chunk after the last one."""
 
-    def wrap(self, block: bytes) -> bytes:
-        """Frame one event."""
-        return b"%x\r\n%b\r\n" % (len(block), block) if self is Framing.CHUNKED and block else block
+    def wrap(self, blocks: list[bytes]) -> list[bytes]:
+        """Frame each event."""
+        if self is Framing.PLAIN:
+            return blocks
+        return [b"%x\r\n%b\r\n" % (len(block), block) if block else block for block in blocks]
 
     @property
     def end(self) -> bytes:

@@ -16,7 +16,7 @@ from tailrace.errors import StoreError
 from tailrace.hub.renderer import control
 from tailrace.hub.sink import Sink
 from tailrace.hub.view import Joined, View
-from tailrace.log import Page, Position
+from tailrace.log import Position
 from tailrace.sse import HEARTBEAT
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ log = logging.getLogger("tailrace")
 
 CLOSED = -1
 _HAS_ROOM = -1.0
+_LOOKS = 4
+"""How often a full sink is looked at within the write timeout: a cut comes at most a quarter of it late."""
 _TELL_AFTER = 256
 """Hidden records after which a reader's cursor is moved on: far fewer than a channel keeps."""
 
@@ -41,12 +43,12 @@ class Subscription:
 
     __slots__ = (
         "_backlog",
-        "_epoch",
         "_full_since",
         "_room",
         "_sink",
         "_task",
         "cursor",
+        "epoch",
         "lasting",
         "on_closed_call",
         "slot",
@@ -57,17 +59,16 @@ class Subscription:
     )
 
     def __init__(
-        self, view: View, cursor: int, on_closed: Callable[[], None] | None = None, *, lasting: bool = False
+        self, view: View, cursor: Position, on_closed: Callable[[], None] | None = None, *, lasting: bool = False
     ) -> None:
         self.lasting = lasting  # whether its log has no end of its own
         self.view = view
-        self.cursor = cursor
-        self.told = cursor  # the newest offset that the client has as an id
+        self.epoch, self.cursor = cursor
+        self.told = self.cursor  # the newest offset that the client has as an id
         self.on_closed_call = on_closed
         self.write: Callable[[bytes], int] = _unbound
         self.wrote_at = view.tail.hub.clock.monotonic()
         self.slot = -1
-        self._epoch = view.tail.epoch
         self._sink: Sink | None = None
         self._full_since = _HAS_ROOM
         self._backlog = 0
@@ -108,36 +109,53 @@ class Subscription:
         view = self.view
         if view.framing is not sink.framing:
             self.view = view.tail.view(view.renderer, sink.framing)
+            view.tail.leave(view)
         self._sink = sink
-        self.write = sink.write
         sink.bind(self)
-        self.wrote_at = self.hub.clock.monotonic()
         if sink.ready:
-            self.hub.wheel.schedule(self, self.hub.options.heartbeat)
+            self._go_on(sink)
         else:
             self._rest(sink)
         if self.lasting and self.hub.dismissal is not None:
             self.dismiss(*self.hub.dismissal())
             return
+        if view.tail.ended and self.cursor >= view.tail.head:
+            self._write(self.view.framing.end)  # which no record will bring: there is none left
         self.pump()
+
+    def _go_on(self, sink: Sink) -> None:
+        self._full_since = _HAS_ROOM
+        self.write = sink.write
+        self.wrote_at = self.hub.clock.monotonic()
+        self.hub.wheel.schedule(self, self.hub.options.heartbeat)
 
     def pump(self) -> None:
         """Write from the cursor towards the head, as far as the sink takes it and the tail reaches back."""
         tail = self.view.tail
         if self._task is not None or not self._takes():
             return
-        if self._epoch != tail.epoch:
+        if self.epoch != tail.epoch:
             self._change_epoch()
         while self._takes():
             if self.cursor >= tail.head:
                 self._arrive()
                 return
-            joined = self.view.join(self.cursor)
-            if joined is None:
+            joined = self._join()
+            if joined is not None:
+                self._put(joined)
+            elif not self.closed:
                 self.view.leave(self)
                 self._task = asyncio.create_task(self._read_on())
                 return
-            self._put(joined)
+
+    def _join(self) -> Joined | None:
+        try:
+            return self.view.join(self.cursor)
+        except Exception:
+            # A record that cannot be rendered must not be skipped in silence.
+            log.exception("an event of %s could not be rendered", self.view.tail.log)
+            self.abort("failed")
+            return None
 
     def _takes(self) -> bool:
         return self._sink is not None and self._full_since == _HAS_ROOM
@@ -154,123 +172,135 @@ class Subscription:
     async def _read_on(self) -> None:
         """Read from the store until the tail takes over."""
         try:
-            while not self.closed and self._epoch == self.view.tail.epoch and self.view.tail.since(self.cursor) is None:
-                await self._read_page()
+            while self._is_behind():
                 await self._wait_for_room()
+                await self._read_page()
         except StoreError as error:
             log.warning("a reader of %s was cut, since the store failed: %s", self.view.tail.log, error)
             self.abort("store")
+        except Exception:
+            log.exception("a reader of %s was cut", self.view.tail.log)
+            self.abort("failed")
         finally:
             self._task = None
         self.pump()
 
+    def _is_behind(self) -> bool:
+        tail = self.view.tail
+        return not self.closed and self.epoch == tail.epoch and tail.since(self.cursor) is None
+
     async def _read_page(self) -> None:
         tail, before = self.view.tail, self.cursor
-        joined = self.view.join(before)
-        if joined is None:
-            page = await tail.history(before)
-            if self.closed:
-                return
-            if page is None:
-                raise StoreError("the log is gone")
-            if page.head.epoch != self._epoch:
-                tail.on_dropped(page.head.epoch)
-                return
-            joined = self._join_page(page)
-        self._put(joined)
-        if self.cursor == before:
+        page = await tail.history(before)
+        await self._wait_for_room()  # a heartbeat may have filled the sink meanwhile
+        if not self._is_behind():
+            return
+        if page is None:
+            raise StoreError("the log is gone")
+        if page.head.epoch != self.epoch:
+            tail.begin_epoch(page.head.epoch)
+            tail.reread()
+        elif self.cursor < page.head.first - 1:
+            self._skip_to(page.head.first - 1)
+        # Not past the head: what the tail has not heard of yet, it will see to itself.
+        elif records := [record for record in page.records if self.cursor < record.offset <= tail.head]:
+            self._put(self.view.join_records(self.cursor, records))
+        elif self.cursor == before:
             raise StoreError(f"the log has nothing past {before}, though its head is {tail.head}")
 
-    def _join_page(self, page: Page) -> Joined:
-        missed = page.head.first - 1 - self.cursor
-        if missed > 0:
-            self.cursor = page.head.first - 1
-            self.say("gap", {"missed": missed, "reason": "trimmed"}, Position(self._epoch, self.cursor))
-        return self.view.join_records(self.cursor, [r for r in page.records if r.offset > self.cursor])
+    def _skip_to(self, offset: int) -> None:
+        missed = offset - self.cursor
+        self.cursor = self.told = offset
+        self.say("gap", {"missed": missed, "reason": "trimmed"}, Position(self.epoch, offset))
 
     def _change_epoch(self) -> None:
-        tail = self.view.tail
-        self._epoch = tail.epoch
+        self.epoch = self.view.tail.epoch
         self.cursor = self.told = 0
-        self.say("gap", {"missed": None, "reason": "unknown"}, Position(tail.epoch, 0))
+        self.say("gap", {"missed": None, "reason": "unknown"}, Position(self.epoch, 0))
 
     def _put(self, joined: Joined) -> None:
+        if joined.data:
+            taken = self._try(joined.data)
+            if taken < len(joined.data):
+                if taken >= 0:
+                    self.cut(joined, taken)
+                return
+        self.cursor = joined.last
+        if self.view.renderer.hides:
+            self.note(joined)
+
+    def _try(self, data: bytes) -> int:
+        """Write, and say how many bytes were taken; -1 if the peer is gone."""
         try:
-            taken = self.write(joined.data) if joined.data else 0
+            taken = self.write(data)
         except BlockingIOError:
-            taken = 0
+            return 0
         except OSError as error:
             self.lost(error)
-            return
-        if taken == len(joined.data):
-            self.cursor = joined.last
-            self.wrote_at = self.hub.clock.monotonic()
-            if self.view.renderer.hides:
-                self.note(joined)
-        else:
-            self.cut(joined, taken)
+            return -1
+        self.wrote_at = self.hub.clock.monotonic()
+        return taken
 
     def cut(self, joined: Joined, taken: int) -> None:
         """After a write that took only a part: the rest of the cut frame is queued, all behind it stays in the log."""
         self.cursor, rest = joined.cut(taken)
+        self.told = self.cursor
         self._queue(rest)
 
     def _queue(self, rest: bytes) -> None:
         sink = self._sink
-        if sink is not None and not sink.queue(rest):
+        if sink is None:
+            return
+        self.wrote_at = self.hub.clock.monotonic()
+        if not sink.queue(rest):
             self._rest(sink)
 
     def _rest(self, sink: Sink) -> None:
         self.view.leave(self)
-        self._full_since = self.hub.clock.monotonic()
+        self.write = _unbound
         self._backlog = sink.backlog()
-        self.hub.wheel.schedule(self, self.hub.options.write_timeout)
+        if self.full:
+            return
+        self._full_since = self.hub.clock.monotonic()
+        self.hub.wheel.schedule(self, self.hub.options.write_timeout / _LOOKS)
         self.hub.meter.add("streams.full")
 
     def note(self, joined: Joined) -> None:
         """Keep what the client knows of its position, where some records are hidden from it; tell it now and then."""
         if joined.shown:
             self.told = joined.shown
-        if self.cursor - self.told >= _TELL_AFTER:
+        if self.cursor - self.told >= _TELL_AFTER and not self.full:
             self._tell_cursor()
 
     def _tell_cursor(self) -> None:
         self.told = self.cursor
-        self.say("cursor", {}, Position(self._epoch, self.cursor))
+        self.say("cursor", {}, Position(self.epoch, self.cursor))
 
-    def say(self, event: str, data: object, position: Position | None = None, retry: int | None = None) -> None:
+    def say(self, event: str, data: object, position: Position | None = None) -> None:
         """Write an event of ours beside the log."""
-        self._say(control(event, data, position=position, retry=retry))
+        self._say(control(event, data, position=position))
 
     def _say(self, block: bytes, end: bytes = b"") -> None:
-        data = self.view.framing.wrap(block) + end
-        if self.full:
-            self._queue(data)
+        self._write(self.view.framing.wrap([block])[0] + end)
+
+    def _write(self, data: bytes) -> None:
+        if not data:
             return
-        try:
-            taken = self.write(data)
-        except BlockingIOError:
-            taken = 0
-        except OSError as error:
-            self.lost(error)
-            return
-        self.wrote_at = self.hub.clock.monotonic()
-        if taken != len(data):
+        taken = 0 if self.full else self._try(data)
+        if 0 <= taken < len(data):
             self._queue(data[taken:])
 
     def on_writable(self) -> None:
         """Go on: the sink has room again."""
-        self._full_since = _HAS_ROOM
-        if self.closed:
+        if self._sink is None:
             return
-        self.wrote_at = self.hub.clock.monotonic()
-        self.hub.wheel.schedule(self, self.hub.options.heartbeat)
+        self._go_on(self._sink)
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
         self.pump()
 
     async def _wait_for_room(self) -> None:
-        if self.full:
+        while self.full:
             self._room = asyncio.get_running_loop().create_future()
             try:
                 await self._room
@@ -302,9 +332,10 @@ class Subscription:
         if backlog < self._backlog:
             self._full_since = now
         self._backlog = backlog
-        left = self._full_since + self.hub.options.write_timeout - now
+        patience = self.hub.options.write_timeout
+        left = self._full_since + patience - now
         if left > 0:
-            return left
+            return min(left, patience / _LOOKS)
         self.hub.meter.add("cuts.write_timeout")
         self.abort("write_timeout")
         return None

@@ -8,33 +8,34 @@ missing is read from the store before anything after it is shown.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import logging
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from tailrace.errors import StoreUnavailable
 from tailrace.hub.renderer import Renderer
 from tailrace.hub.sink import Framing
 from tailrace.hub.view import View
-from tailrace.log import Page, Position, Record
+from tailrace.hub.window import Window
+from tailrace.log import Head, Page, Position, Record
+from tailrace.log.backoff import Backoff
 
 if TYPE_CHECKING:
     from tailrace.hub.hub import Hub
 
-__all__ = ["PAGE", "WINDOW", "Tail"]
+__all__ = ["PAGE", "Tail"]
 
-WINDOW = 128
-"""Records that a tail keeps for readers that are a little behind; what is older comes from the store."""
-_WINDOW_BYTES = 65_536
+log = logging.getLogger("tailrace")
+
 PAGE = 256
 """Records read from the store at once."""
 
 
 class Told(NamedTuple):
-    """What a store told a tail that was not ready for it; `records` is None where the history was dropped."""
+    """What a store told a tail; `records` is empty where the history was dropped."""
 
     epoch: str
-    records: Sequence[Record] | None
+    records: Sequence[Record]
     ends: bool
 
 
@@ -44,14 +45,13 @@ class Tail:
     __slots__ = (
         "_early",
         "_pages",
-        "_refill",
+        "_reading",
         "_views",
         "_window",
-        "_window_bytes",
         "epoch",
         "head",
         "hub",
-        "loaded",
+        "loading",
         "log",
         "meta",
         "stored",
@@ -68,19 +68,18 @@ class Tail:
         self.terminal = 0  # the offset of the last record there will ever be; 0 while there may be more
         self.users = 0
         self.stored: int | None = None  # up to where the store has it, where that is not everything
-        self.loaded = asyncio.get_running_loop().create_future()
-        self._window: deque[Record] = deque()
-        self._window_bytes = 0
+        self.loading: asyncio.Task[None] | None = None
+        self._window = Window()
         self._views: dict[tuple[Renderer, Framing], View] = {}
-        # While the beginning, or a hole, is being read: what came in the meantime, in order.
+        # While the beginning, or what is missing, is being read: what was told in the meantime.
         self._early: list[Told] | None = []
-        self._refill: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
         self._pages: dict[int, asyncio.Task[Page | None]] = {}
 
     @property
     def ended(self) -> bool:
         """Whether the terminal record is here."""
-        return bool(self.terminal)
+        return 0 < self.terminal <= self.head
 
     @property
     def position(self) -> Position:
@@ -88,141 +87,180 @@ class Tail:
         return Position(self.epoch, self.head)
 
     def view(self, renderer: Renderer, framing: Framing) -> View:
-        """The view that all subscriptions with this renderer and framing share."""
+        """The view that all subscriptions with this renderer and framing share; `leave` it when done."""
         view = self._views.get((renderer, framing))
         if view is None:
             view = self._views[renderer, framing] = View(self, renderer, framing)
+        view.users += 1
         return view
 
     def leave(self, view: View) -> None:
-        """Let go of a view that nobody looks at."""
-        if not view.live:
-            self._views.pop((view.renderer, view.framing), None)
+        """Say that one user of a view is done with it."""
+        view.users -= 1
+        if not view.users:
+            del self._views[view.renderer, view.framing]
 
     def since(self, after: int) -> Iterator[Record] | None:
         """The records past `after`, or None where the window does not reach back that far."""
-        if not self._window:
-            return iter(()) if after == self.head else None
-        first = self._window[0].offset
-        if after + 1 < first:
-            return None
-        return islice(self._window, after + 1 - first, None)
+        return iter(()) if after >= self.head else self._window.since(after)
+
+    # Reading what the window does not hold.
 
     async def history(self, after: int) -> Page | None:
-        """A page of the store past `after`; readers that ask for the same one share the reading."""
-        task = self._pages.get(after)
+        """A page of the store that goes on past `after`; it may begin a little before.
+
+        Pages begin at multiples of `PAGE`, so that readers near each other share the reading, and those
+        under way are never more than the log has.
+        """
+        begin = after - after % PAGE
+        task = self._pages.get(begin)
         if task is None:
-            task = self._pages[after] = asyncio.create_task(self._read(after))
-            task.add_done_callback(lambda _: self._pages.pop(after, None))
+            task = self._pages[begin] = asyncio.create_task(self._read_patiently(begin))
+            task.add_done_callback(lambda done: self._page_read(begin, done))
         return await asyncio.shield(task)
+
+    async def _read_patiently(self, after: int) -> Page | None:
+        backoff = Backoff()
+        while True:
+            try:
+                return await self._read(after)
+            except StoreUnavailable as error:
+                log.warning("readers of %s wait for the store: %s", self.log, error)
+                await asyncio.sleep(backoff.wait())
 
     async def _read(self, after: int) -> Page | None:
         return await self.hub.store.read(self.log, after, PAGE)
+
+    def _page_read(self, begin: int, task: asyncio.Task[Page | None]) -> None:
+        if self._pages.get(begin) is task:
+            del self._pages[begin]
+        if not task.cancelled():
+            task.exception()  # for the readers, who may all have left by now
+
+    # Where the records come from: the store, by being followed, or a run that is produced here.
 
     def begin(self, epoch: str, meta: str) -> None:
         """Start as a log that is produced here, from nothing."""
         self.epoch, self.meta = epoch, meta
         self.stored = 0
         self._early = None
-        self.loaded.set_result(None)
-
-    def load(self, page: Page) -> None:
-        """Start from what the store holds, and from what was told while it was read."""
-        self.epoch, self.meta = page.head.epoch, page.head.meta
-        self.head = page.head.first - 1
-        self._catch_up(page)
-        if not self.loaded.done():
-            self.loaded.set_result(None)
-
-    def _catch_up(self, page: Page) -> None:
-        early, self._early = self._early or [], None
-        if page.head.epoch != self.epoch:
-            self.on_dropped(page.head.epoch)
-        self._extend(page.records, page.head.last if page.head.ended else 0)
-        # What was told before the page's epoch began is of an older history.
-        begins = [i for i, told in enumerate(early) if told.records is None and told.epoch == self.epoch]
-        for told in early[begins[-1] if begins else 0 :]:
-            if told.records is None:
-                self.on_dropped(told.epoch)
-            else:
-                self.on_records(told.epoch, told.records, ends=told.ends)
-
-    def on_records(self, epoch: str, records: Sequence[Record], *, ends: bool = False) -> None:
-        """Take what the store says was appended."""
-        if self._early is not None:
-            self._early.append(Told(epoch, records, ends))
-            return
-        if epoch != self.epoch:
-            self.on_dropped(epoch)
-        if records[0].offset > self.head + 1:
-            self._early = [Told(epoch, records, ends)]
-            self._refill = asyncio.create_task(self._fill())
-            return
-        self._extend(records, records[-1].offset if ends else 0)
-
-    async def _fill(self) -> None:
-        while True:
-            page = await self.hub.store.read(self.log, self.head, PAGE)
-            if page is None or not page.records or page.records[-1].offset >= page.head.last:
-                break
-            self._extend(page.records, 0)
-        if page is None:
-            self._early = None
-        else:
-            self._catch_up(page)
-
-    def on_dropped(self, epoch: str) -> None:
-        """Go on as another, empty history; every reader is told."""
-        if self._early is not None:
-            self._early.append(Told(epoch, None, ends=False))
-            return
-        if epoch == self.epoch:
-            return
-        self.epoch, self.head, self.terminal = epoch, 0, 0
-        self._window.clear()
-        self._window_bytes = 0
-        for view in self._views.values():
-            view.reset()
-            for subscription in tuple(view.live):
-                subscription.pump()
 
     def append(self, records: Sequence[Record], *, ends: bool = False) -> None:
         """Take what is produced here; the last one is the terminal if `ends`."""
         self._extend(records, records[-1].offset if ends else 0)
 
+    def on_stored(self, offset: int) -> None:
+        """Note that the store has everything up to `offset`."""
+        self.stored = offset
+        self._trim()
+
+    async def load(self, head: Head) -> None:
+        """Start from what the store holds; without an epoch where it turns out to hold nothing.
+
+        Raises what the store raises.
+        """
+        self.meta = head.meta
+        self.begin_epoch(head.epoch, max(head.first - 1, head.last - PAGE))
+        there = False
+        try:
+            there = await self._catch_up()
+        finally:
+            if not there:
+                self.epoch = ""
+
+    def on_records(self, epoch: str, records: Sequence[Record], *, ends: bool = False) -> None:
+        """Take what the store says was appended."""
+        self._hear(Told(epoch, records, ends))
+
+    def on_dropped(self, epoch: str) -> None:
+        """Look what became of the log: the store says that it goes on as `epoch`."""
+        self._hear(Told(epoch, (), ends=False))
+
+    def _hear(self, told: Told) -> None:
+        if self._early is not None:
+            if len(self._early) >= PAGE:
+                self._early.clear()  # the newest alone says that there is more to read
+            self._early.append(told)
+        elif not self._take(told):
+            self.reread()
+
+    def _take(self, told: Told) -> bool:
+        """Whether this could be taken: it is of this epoch, and nothing before it is missing."""
+        records = told.records
+        if told.epoch != self.epoch or (records and records[0].offset > self.head + 1):
+            return False
+        if records:
+            self._extend(records, records[-1].offset if told.ends else 0)
+        return True
+
+    def reread(self) -> None:
+        """Ask the store what the log is now: what was told does not fit to what is here.
+
+        A name does not say whether an epoch is newer or long gone, so only the store's own answer counts.
+        """
+        if self._early is None:
+            self._early = []
+            self._reading = asyncio.create_task(self._reread())
+
+    async def _reread(self) -> None:
+        backoff = Backoff()
+        while True:
+            try:
+                await self._catch_up()
+            except StoreUnavailable as error:
+                log.warning("what is missing of %s cannot be read now: %s", self.log, error)
+            except Exception:
+                log.exception("what is missing of %s could not be read", self.log)
+            else:
+                self._reading = None
+                return
+            await asyncio.sleep(backoff.wait())
+
+    async def _catch_up(self) -> bool:
+        """Read to the store's head, until what was told meanwhile goes on from there; False where the log is gone."""
+        while self._early is not None:
+            self._early.clear()  # the read shows it
+            epoch = self.epoch
+            page = await self._read(self.head)
+            if page is None:
+                self._early = None
+                return False
+            if page.head.epoch != self.epoch:
+                self.begin_epoch(page.head.epoch)
+            elif epoch == self.epoch:
+                self._extend(page.records, page.head.last if page.head.ended else 0)
+                if self.head >= page.head.last and all(map(self._take, self._early)):
+                    self._early = None
+        return True
+
+    def begin_epoch(self, epoch: str, head: int = 0) -> None:
+        """Go on as another history, known up to `head`; every reader is told."""
+        if epoch == self.epoch:
+            return
+        self.epoch, self.head, self.terminal = epoch, head, 0
+        self._window.clear()
+        self._pages.clear()  # what is still being read is of the old one
+        for view in self._views.values():
+            view.reset()
+        self.hub.mark(self)
+
     def _extend(self, records: Sequence[Record], terminal: int) -> None:
+        self.terminal = self.terminal or terminal
         fresh = records
         if records and records[0].offset <= self.head:
             fresh = [record for record in records if record.offset > self.head]
-        self.terminal = self.terminal or terminal
         if not fresh:
             return
-        if fresh[0].offset > self.head + 1:
-            # Trimmed away before it was read: readers behind it find out from the store, and are told.
-            self._window.clear()
-            self._window_bytes = 0
+        # Where some before them were trimmed away unread, readers find out from the store, and are told.
         self._window.extend(fresh)
-        self._window_bytes += sum([record.size for record in fresh])
         self.head = fresh[-1].offset
         self._trim()
         self.hub.mark(self)
 
     def _trim(self) -> None:
-        window = self._window
-        while len(window) > WINDOW or (self._window_bytes > _WINDOW_BYTES and len(window) > 1):
-            # What is about to be shown for the first time stays; so does what the store has not got yet.
-            oldest = window[0].offset
-            if oldest > self._shown() or (self.stored is not None and oldest > self.stored):
-                return
-            self._window_bytes -= window.popleft().size
-
-    def _shown(self) -> int:
-        return min([view.delivered for view in self._views.values() if view.live], default=self.head)
-
-    def on_stored(self, offset: int) -> None:
-        """Note that the store has everything up to `offset`."""
-        self.stored = offset
-        self._trim()
+        # What is about to be shown for the first time stays; so does what the store has not got yet.
+        needed = min([view.delivered for view in self._views.values() if view.live], default=self.head)
+        self._window.trim(needed if self.stored is None else min(needed, self.stored))
 
     def deliver(self) -> Iterator[None]:
         """Write what is new to everyone who is live."""
@@ -232,7 +270,6 @@ class Tail:
 
     def close(self) -> None:
         """Stop reading."""
-        if self._refill is not None:
-            self._refill.cancel()
-        for task in tuple(self._pages.values()):
-            task.cancel()
+        for task in (self.loading, self._reading, *self._pages.values()):
+            if task is not None:
+                task.cancel()

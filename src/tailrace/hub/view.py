@@ -6,9 +6,10 @@ have room; a pass writes what is new to each of them. Whoever is behind joins th
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from tailrace.hub.tail import Tail
 
 __all__ = ["JOIN_BYTES", "Joined", "View"]
+
+log = logging.getLogger("tailrace")
 
 JOIN_BYTES = 65_536
 """Joined bytes are cut after this many: one write of them stays below a socket's send buffer."""
@@ -42,6 +45,16 @@ class Joined:
         self.data = b"".join(frames) if len(frames) != 1 else frames[0]
         self.ends = list(accumulate(map(len, frames)))
 
+    def skip(self, subscription: Subscription) -> None:
+        """Move a cursor past records that nothing shows."""
+        if subscription.cursor == self.after and subscription.epoch == self.epoch:
+            subscription.cursor = self.last
+
+    def tell(self, subscription: Subscription) -> None:
+        """Have a subscription that has all of it note what its client knows of it."""
+        if subscription.cursor == self.last and subscription.epoch == self.epoch:
+            subscription.note(self)
+
     def cut(self, taken: int) -> tuple[int, bytes]:
         """After a write that took `taken` bytes: the offset of the frame it stopped at, and that frame's rest."""
         index = bisect_right(self.ends, taken)
@@ -51,14 +64,16 @@ class Joined:
 class View:
     """What the subscriptions with one renderer and framing see of a tail."""
 
-    __slots__ = ("_joins", "_passing", "delivered", "framing", "live", "renderer", "tail")
+    __slots__ = ("_epoch", "_joins", "_passing", "delivered", "framing", "live", "renderer", "tail", "users")
 
     def __init__(self, tail: Tail, renderer: Renderer, framing: Framing) -> None:
         self.tail = tail
         self.renderer = renderer
         self.framing = framing
         self.live: dict[Subscription, None] = {}
+        self.users = 0  # subscriptions of any state
         self.delivered = tail.head
+        self._epoch = tail.epoch  # that the live ones know of
         self._joins: OrderedDict[int, Joined] = OrderedDict()
         self._passing = False
 
@@ -70,22 +85,18 @@ class View:
         records = self.tail.since(after)
         return self.join_records(after, records) if records is not None else None
 
-    def join_records(self, after: int, records: Sequence[Record] | Iterator[Record]) -> Joined:
+    def join_records(self, after: int, records: Iterable[Record]) -> Joined:
         """The frames of `records`, which begin right past `after`."""
-        frames: list[bytes] = []
-        shown = size = 0
-        render, wrap, epoch = self.renderer.render, self.framing.wrap, self.tail.epoch
-        terminal = self.tail.terminal
-        for record in records:
-            frame = wrap(render(epoch, record))
-            if frame:
-                shown = record.offset
-            if record.offset == terminal:
-                frame += self.framing.end
-            frames.append(frame)
-            size += len(frame)
-            if size >= JOIN_BYTES:
-                break
+        tail, renderer = self.tail, self.renderer
+        epoch = tail.epoch
+        some = _within(records, JOIN_BYTES)
+        blocks = renderer.render(epoch, some)
+        frames = self.framing.wrap(blocks)
+        shown = after + len(some)
+        if renderer.hides:
+            shown = max([record.offset for record, block in zip(some, blocks, strict=True) if block], default=0)
+        if some and some[-1].offset == tail.terminal:
+            frames[-1] += self.framing.end
         joined = Joined(epoch, after, frames, shown)
         if frames:
             # A join stays right however the log grows: whoever uses an old one only asks once more.
@@ -95,7 +106,7 @@ class View:
         return joined
 
     def reset(self) -> None:
-        """Begin anew in another epoch."""
+        """Begin anew in another epoch; the next delivery tells the live ones."""
         self._joins.clear()
         self.delivered = self.tail.head
 
@@ -115,23 +126,41 @@ class View:
             return
         self._passing = True
         try:
-            while self.delivered < self.tail.head and self.live:
-                joined = self.join(self.delivered)
-                if joined is None:
-                    self._pump_all()  # each reads for itself what the window does not hold any more
-                    break
-                yield from self._pass(joined)
-                if joined.epoch == self.tail.epoch:
-                    self.delivered = joined.last
+            yield from self._passes()
+        except Exception:
+            # A record that cannot be rendered must not be skipped in silence: its readers are cut, and hear it so.
+            log.exception("an event of %s could not be delivered", self.tail.log)
+            for subscription in tuple(self.live):
+                subscription.abort("failed")
         finally:
             self._passing = False
             self.delivered = self.tail.head
         if self.tail.ended:
-            self._pump_all()
+            yield from self._each(_pump)
 
-    def _pump_all(self) -> None:
-        for subscription in tuple(self.live):
-            subscription.pump()
+    def _passes(self) -> Iterator[None]:
+        tail = self.tail
+        while self.live and (self.delivered < tail.head or self._epoch != tail.epoch):
+            if self._epoch != tail.epoch:
+                self._epoch = tail.epoch
+                yield from self._each(_pump)
+                continue
+            joined = self.join(self.delivered)
+            if joined is None:
+                yield from self._each(_pump)  # each reads for itself what the window does not hold any more
+                return
+            yield from self._pass(joined) if joined.data else self._each(joined.skip)
+            if joined.epoch == tail.epoch:
+                self.delivered = joined.last
+                if self.renderer.hides:
+                    yield from self._each(joined.tell)
+
+    def _each(self, do: Callable[[Subscription], None]) -> Iterator[None]:
+        walk = iter(tuple(self.live))
+        while batch := tuple(islice(walk, _PASS_SLICE)):
+            for subscription in batch:
+                do(subscription)
+            yield
 
     def _pass(self, joined: Joined) -> Iterator[None]:
         # The hot loop: on one core it makes a million deliveries a second, so it calls nothing but the write.
@@ -146,8 +175,10 @@ class View:
                     subscription.pump()  # it came in the middle of the pass, or left
                     continue
                 try:
-                    taken = subscription.write(data) if size else 0
+                    taken = subscription.write(data)
                 except BlockingIOError:
+                    if subscription.full:
+                        continue  # since this pass began; what it queued comes first
                     taken = 0
                 except OSError as error:
                     subscription.lost(error)
@@ -157,11 +188,20 @@ class View:
                     subscription.wrote_at = now
                 else:
                     subscription.cut(joined, taken)
+                    subscription.pump()
             yield
-        if self.renderer.hides:
-            self._tell(joined)
 
-    def _tell(self, joined: Joined) -> None:
-        for subscription in tuple(self.live):
-            if subscription.cursor == joined.last:
-                subscription.note(joined)
+
+def _pump(subscription: Subscription) -> None:
+    subscription.pump()
+
+
+def _within(records: Iterable[Record], most: int) -> list[Record]:
+    some: list[Record] = []
+    size = 0
+    for record in records:
+        some.append(record)
+        size += len(record.data or "")
+        if size >= most:
+            break
+    return some

@@ -8,15 +8,20 @@ while nothing waits.
 from __future__ import annotations
 
 import asyncio
-from math import ceil
+import logging
+from math import inf
 from typing import Protocol
 
 from tailrace.clock import SYSTEM, Clock
 
 __all__ = ["TICK", "Timed", "Wheel"]
 
+log = logging.getLogger("tailrace")
+
 TICK = 0.1
 """Seconds between two ticks: how late a timer may be."""
+
+_SLICE = 0.004  # seconds of calling before others have their turn: after a broadcast, all are silent equally long
 
 
 class Timed(Protocol):
@@ -35,7 +40,7 @@ class Wheel:
     def __init__(self, clock: Clock = SYSTEM) -> None:
         self._clock = clock
         self._slots: dict[int, set[Timed]] = {}
-        self._handle: asyncio.TimerHandle | None = None
+        self._handle: asyncio.Handle | None = None
 
     def __len__(self) -> int:
         return sum(map(len, self._slots.values()))
@@ -43,7 +48,7 @@ class Wheel:
     def schedule(self, timed: Timed, seconds: float) -> None:
         """Call `timed.on_timer` in about `seconds`, never earlier; instead of what was scheduled for it before."""
         self.cancel(timed)
-        slot = ceil((self._clock.monotonic() + seconds) / TICK)
+        slot = int((self._clock.monotonic() + seconds) / TICK) + 1
         timed.slot = slot
         self._slots.setdefault(slot, set()).add(timed)
         if self._handle is None:
@@ -62,22 +67,32 @@ class Wheel:
 
     def _tick(self) -> None:
         self._handle = None
-        self.advance()
+        through = self.advance(_SLICE)
         if self._slots and self._handle is None:
-            self._handle = asyncio.get_running_loop().call_later(TICK, self._tick)
+            loop = asyncio.get_running_loop()
+            self._handle = loop.call_later(TICK, self._tick) if through else loop.call_soon(self._tick)
 
-    def advance(self) -> None:
-        """Call everything that is due by the clock."""
+    def advance(self, patience: float = inf) -> bool:
+        """Call everything that is due by the clock, for about `patience` seconds; whether that was all."""
         now = self._clock.monotonic()
-        current = int(now / TICK)
-        for slot in sorted([slot for slot in self._slots if slot <= current]):
-            for timed in self._slots.pop(slot):
-                if timed.slot != slot:
-                    continue  # cancelled or rescheduled by one that was called before it
-                timed.slot = -1
-                wait = timed.on_timer(now)
-                if wait is not None:
-                    self.schedule(timed, wait)
+        for slot in sorted([slot for slot in self._slots if slot <= now / TICK]):
+            while waiting := self._slots.get(slot):
+                self._call(waiting.pop(), now)
+                if self._clock.monotonic() - now > patience:
+                    return False
+            self._slots.pop(slot, None)
+        return True
+
+    def _call(self, timed: Timed, now: float) -> None:
+        timed.slot = -1
+        try:
+            wait = timed.on_timer(now)
+        except Exception:
+            # One timer's fault must not keep the others from theirs.
+            log.exception("a timer failed")
+            return
+        if wait is not None:
+            self.schedule(timed, wait)
 
     def close(self) -> None:
         """Forget everybody."""

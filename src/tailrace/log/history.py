@@ -10,9 +10,9 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import accumulate, islice
 
-from tailrace.log.record import Record
+from tailrace.log.record import Record, size_of
 from tailrace.log.retention import Retention
 
 __all__ = ["History"]
@@ -21,20 +21,24 @@ SEGMENT = 64
 """Records in a segment: unpacking one is some 20 us, and the unsealed rest stays small."""
 
 
+_NONE: frozenset[int] = frozenset()
+
+
 class Segment:
     """Consecutive records, packed: their texts as one string, and where each ends."""
 
     __slots__ = ("_at", "_ends", "_events", "_hidden", "_text", "first")
 
     def __init__(self, records: Sequence[Record]) -> None:
-        self.first = records[0].offset
-        self._text = "".join([record.data or "" for record in records])
-        self._ends = array("I", _running_lengths(records))
-        self._at = array("d", [record.at for record in records])
-        events = tuple([record.event for record in records])
+        offsets, events, data, at = zip(*records, strict=True)
+        texts = [text or "" for text in data]
+        self.first: int = offsets[0]
+        self._text = "".join(texts)
+        self._ends = array("I", accumulate(map(len, texts)))
+        self._at = array("d", at)
         # A run of text has one event type throughout; one shared string stands for all of them.
         self._events: tuple[str, ...] | str = events[0] if len(set(events)) == 1 else events
-        self._hidden = frozenset([i for i, record in enumerate(records) if record.data is None])
+        self._hidden = frozenset([i for i, text in enumerate(data) if text is None]) if None in data else _NONE
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -49,13 +53,6 @@ class Segment:
         """Unpack the records past offset `after`."""
         for index in range(max(0, after + 1 - self.first), len(self)):
             yield self[index]
-
-
-def _running_lengths(records: Sequence[Record]) -> Iterator[int]:
-    total = 0
-    for record in records:
-        total += len(record.data or "")
-        yield total
 
 
 class History:
@@ -74,12 +71,12 @@ class History:
     def __len__(self) -> int:
         return self.last - self.first + 1
 
-    def append(self, record: Record) -> None:
-        """Add the next record; its offset must be `last + 1`."""
-        self._open.append(record)
-        self.last = record.offset
-        self.bytes += record.size
-        if len(self._open) == 2 * SEGMENT:
+    def extend(self, records: Sequence[Record]) -> None:
+        """Add the next records; the first one's offset must be `last + 1`."""
+        self._open.extend(records)
+        self.last = records[-1].offset
+        self.bytes += size_of(records)
+        while len(self._open) >= 2 * SEGMENT:
             self._sealed.append(Segment([self._open.popleft() for _ in range(SEGMENT)]))
 
     def seal(self) -> None:
@@ -97,9 +94,10 @@ class History:
         return list(islice(self._walk(after), limit))
 
     def _walk(self, after: int) -> Iterator[Record]:
-        for segment in self._sealed:
-            if segment.first + len(segment) - 1 > after:
-                yield from segment.records(after)
+        # All but the last one hold just as many records: no need to look for the place in a long answer.
+        skipped = (after + 1 - self._sealed[0].first) // SEGMENT
+        for segment in islice(self._sealed, min(skipped, len(self._sealed) - 1), None):
+            yield from segment.records(after)
         yield from self._open
 
     def trim(self, retention: Retention, now: float) -> None:

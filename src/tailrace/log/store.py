@@ -6,7 +6,8 @@ Three rules make one interface serve them all:
 - a channel's offsets are given by the store (many publishers), a run's by its one producer (`append`
   takes records with their offsets and refuses what is not the next);
 - a reader is told of new records through `follow`, on the event loop, in order for each epoch, but
-  perhaps with holes or twice: whoever follows compares offsets and reads what is missing.
+  perhaps late, with holes or twice: whoever follows compares offsets and reads what is missing. A read
+  that begins after a follower was told of something shows at least that.
 """
 
 from __future__ import annotations
@@ -47,13 +48,21 @@ class Page:
 class Batch:
     """Records that the one producer of a log appends, at the offsets that it chose.
 
-    `ends` says that the last of them is the log's terminal: nothing can be appended after it.
+    `ends` says that the last of them is the log's terminal: nothing can be appended after it, and the
+    whole log is forgotten `keep` seconds later (None: never).
     """
 
     log: str
     epoch: str
     records: Sequence[Record]
     ends: bool = False
+    keep: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no piece of a log."""
+        records = self.records
+        if not records or records[-1].offset - records[0].offset != len(records) - 1:
+            raise ValueError("a batch is one or more records at consecutive offsets")
 
 
 class Follower(Protocol):
@@ -117,10 +126,6 @@ class Store(Protocol):
 
     async def read(self, log: str, after: int, limit: int) -> Page | None:
         """Read at most `limit` records past offset `after`, from the oldest retained if those are gone."""
-        ...
-
-    async def keep(self, log: str, seconds: float) -> None:
-        """Forget the whole log `seconds` from now."""
         ...
 
     async def drop(self, log: str) -> Head:

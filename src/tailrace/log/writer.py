@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from tailrace.errors import LogEnded, StoreUnavailable
+from tailrace.log.backoff import Backoff
 from tailrace.log.store import Batch, Store
 
 __all__ = ["Writer"]
 
 log = logging.getLogger("tailrace")
 
-_LONGEST_WAIT = 5.0  # seconds between two attempts at a store that is away
+Stored = Callable[[int], None]
 
 
 class Writer:
@@ -26,14 +26,19 @@ class Writer:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._pending: list[tuple[Batch, Callable[[int], None]]] = []
+        self._pending: list[tuple[Batch, Stored]] = []
+        self._under_way = 0
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._task: asyncio.Task[None] | None = None
 
-    def put(self, batch: Batch, stored: Callable[[int], None]) -> None:
-        """Have `batch` appended; `stored` is called with its last offset when it is."""
+    def put(self, batch: Batch, stored: Stored) -> None:
+        """Have `batch` appended; `stored` is called with its last offset when the store needs no more of it.
+
+        That is also when the store refused it for good: then nobody will find it there, but to keep it
+        here would not change that.
+        """
         self._pending.append((batch, stored))
         self._idle.clear()
         self._wake.set()
@@ -51,9 +56,10 @@ class Writer:
         try:
             await asyncio.wait_for(self.flush(), patience)
         except TimeoutError:
-            log.warning("the store did not take %d batches before the process had to end", len(self._pending))
+            left = len(self._pending) + self._under_way
+            log.warning("the store did not take %d batches before the process had to end", left)
         self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await asyncio.wait((self._task,))
         self._task = None
 
     async def _write_all(self) -> None:
@@ -62,22 +68,32 @@ class Writer:
             self._wake.clear()
             while self._pending:
                 batches, self._pending = self._pending, []
+                self._under_way = len(batches)
                 await self._append([batch for batch, _ in batches])
+                self._under_way = 0
                 for batch, stored in batches:
                     stored(batch.records[-1].offset)
             self._idle.set()
 
-    async def _append(self, batches: list[Batch]) -> None:
-        wait = 0.05
+    async def _append(self, batches: Sequence[Batch]) -> None:
+        backoff = Backoff()
         while True:
             try:
                 await self._store.append(batches)
             except StoreUnavailable as error:
                 log.warning("the store cannot take %d batches now: %s", len(batches), error)
-                await asyncio.sleep(wait * random.uniform(0.5, 1))  # noqa: S311  # spreads retries, keeps no secret
-                wait = min(wait * 2, _LONGEST_WAIT)
+                await asyncio.sleep(backoff.wait())
             except LogEnded as error:
                 log.warning("the store refused an append: %s", error)
                 return
+            except Exception:
+                log.exception("the store failed on an append of %d batches", len(batches))
+                await self._append_each(batches)
+                return
             else:
                 return
+
+    async def _append_each(self, batches: Sequence[Batch]) -> None:
+        """After a fault that no store should have: what one batch broke must not take the others along."""
+        for batch in batches if len(batches) > 1 else ():
+            await self._append([batch])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tailrace.runs.deltas import Delta, Finish, Text, Thinking, ToolCall, Usage
 from tailrace.runs.native import NativeRenderer, Summary
-from tailrace.runs.run import Item, Producer, Run, RunOptions
+from tailrace.runs.run import Item, Producer, Run, RunOptions, discard
 from tailrace.runs.runs import Attached, Runs
 from tailrace.runs.states import Status
 
@@ -24,4 +24,5 @@ __all__ = [
     "Thinking",
     "ToolCall",
     "Usage",
+    "discard",
 ]

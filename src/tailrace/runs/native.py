@@ -7,57 +7,73 @@ back (its state, a snapshot of its text) is folding its records.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from json.encoder import encode_basestring
 from typing import Any
 
 from tailrace.errors import ErrorType, RunError
-from tailrace.log import Entry, Record
+from tailrace.log import Record
 from tailrace.runs.deltas import Text, Thinking, ToolCall
 from tailrace.runs.states import Status, ending
 from tailrace.sse import encode_block
 
-__all__ = ["DONE", "NativeRenderer", "Summary", "entry", "error_entry", "finish_entry", "start_entry"]
+__all__ = ["DONE", "NativeRenderer", "Said", "Summary", "entry", "error_entry", "finish_entry", "start_entry"]
 
-DONE = Entry("done", "[DONE]")
+Said = tuple[str, str]
+"""A record's event and data, before it has its place."""
+
+DONE: Said = ("done", "[DONE]")
 """The last record of every run."""
 
 RETRY = 2000
 """Milliseconds that a client waits before it comes back; told with a run's first event."""
 
 
+_dump = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
 def _json(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return _sayable(_dump(value))
 
 
-def entry(delta: Text | Thinking | ToolCall) -> Entry:
+def _sayable(text: str) -> str:
+    """The text, with U+FFFD for each half of a surrogate pair that stands alone: UTF-8 cannot say it.
+
+    Producers that split text by UTF-16 units bring such halves; two that meet become the character they are.
+    """
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def entry(delta: Text | Thinking | ToolCall) -> Said:
     """A piece of an answer as the record that says it."""
     # Written by hand for the two that come by the thousand: a fifth of what json.dumps takes for a dict.
     if isinstance(delta, Text):
-        return Entry("", f'{{"text":{encode_basestring(delta.text)}}}')
+        return ("", f'{{"text":{encode_basestring(_sayable(delta.text))}}}')
     if isinstance(delta, Thinking):
-        return Entry("thinking", f'{{"text":{encode_basestring(delta.text)}}}')
-    return Entry(
-        "tool", _json({"index": delta.index, "id": delta.id, "name": delta.name, "arguments": delta.arguments})
-    )
+        return ("thinking", f'{{"text":{encode_basestring(_sayable(delta.text))}}}')
+    return ("tool", _json({"index": delta.index, "id": delta.id, "name": delta.name, "arguments": delta.arguments}))
 
 
-def start_entry(run: str, model: str) -> Entry:
+def start_entry(run: str, model: str) -> Said:
     """A run's first record."""
-    return Entry("start", _json({"run": run, "model": model}))
+    return ("start", _json({"run": run, "model": model}))
 
 
-def finish_entry(reason: str, usage: dict[str, Any], model: str, provider: str) -> Entry:
+def finish_entry(reason: str, usage: dict[str, Any], model: str, provider: str) -> Said:
     """What is said when the model ended by itself."""
-    return Entry("finish", _json({"finish_reason": reason, "usage": usage, "model": model, "provider": provider}))
+    return ("finish", _json({"finish_reason": reason, "usage": usage, "model": model, "provider": provider}))
 
 
-def error_entry(error: RunError) -> Entry:
+def error_entry(error: RunError) -> Said:
     """What is said when a run ends in another way."""
-    return Entry(
-        "error", _json({"error": {"type": error.type, "message": error.message, "retryable": error.retryable}})
-    )
+    return ("error", _json({"error": {"type": error.type, "message": error.message, "retryable": error.retryable}}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,53 +85,116 @@ class NativeRenderer:
         """A record without data moves the cursor unseen, but never for long: the terminal is shown."""
         return False
 
-    def render(self, epoch: str, record: Record) -> bytes:
-        """One event, or nothing."""
-        if record.data is None:
-            return b""
-        retry = RETRY if record.event == "start" else None
-        return encode_block(record.data, record.event, f"{epoch}-{record.offset}", retry)
+    def render(self, epoch: str, records: Sequence[Record]) -> list[bytes]:
+        """An event for each, or nothing."""
+        # A record's data is JSON on one line, so a piece of text needs no look for line ends: half the time.
+        id_field = f"id: {epoch}-"
+        return [
+            f"{id_field}{offset}\ndata: {data}\n\n".encode()
+            if not event and data is not None
+            else _named(epoch, offset, event, data)
+            for offset, event, data, _ in records
+        ]
+
+
+def _named(epoch: str, offset: int, event: str, data: str | None) -> bytes:
+    if data is None:
+        return b""
+    return encode_block(data, event, f"{epoch}-{offset}", RETRY if event == "start" else None)
 
 
 @dataclass(slots=True)
 class Summary:
-    """What a run's records come to so far."""
+    """What a run's records come to so far.
+
+    `spoken` is the offset of the last record before those that tell the end, `created` and `ended` are
+    seconds since the epoch.
+    """
 
     model: str = ""
     provider: str = ""
     status: Status = Status.RUNNING
-    text: list[str] = field(default_factory=list)
-    thinking: list[str] = field(default_factory=list)
     finish_reason: str | None = None
     usage: dict[str, Any] | None = None
     error: dict[str, Any] | None = None
     created: float | None = None
     ended: float | None = None
+    spoken: int = 0
+    _text: list[str] = field(default_factory=list)
+    _thinking: list[str] = field(default_factory=list)
+    _tools: dict[int, _Call] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The answer's text."""
+        return "".join(self._text)
+
+    @property
+    def thinking(self) -> str:
+        """The model's reasoning."""
+        return "".join(self._thinking)
+
+    @property
+    def tools(self) -> list[dict[str, Any]]:
+        """The tool calls, each put together from its fragments."""
+        return [
+            {"index": index, "id": call.id, "name": call.name, "arguments": "".join(call.arguments)}
+            for index, call in self._tools.items()
+        ]
+
+    def snapshot(self) -> dict[str, Any]:
+        """What was said, for a reader who begins in the middle."""
+        said: dict[str, Any] = {"text": self.text, "thinking": self.thinking}
+        return said | {"tools": self.tools} if self._tools else said
 
     def add(self, records: Iterable[Record]) -> None:
         """Take the next records, in order."""
         for record in records:
-            if record.data is None:
-                continue
-            if record.event == "":
-                self.text.append(json.loads(record.data)["text"])
-            elif record.event == "thinking":
-                self.thinking.append(json.loads(record.data)["text"])
-            else:
-                self._add_event(record, record.data)
+            if self.created is None:
+                self.created = record.at
+            if record.event not in _ENDING:
+                self.spoken = record.offset
+            if record.data is not None:
+                self._add(record.event, record.data, record.at)
 
-    def _add_event(self, record: Record, data: str) -> None:
-        match record.event:
+    def _add(self, event: str, data: str, at: float) -> None:
+        match event:
+            case "":
+                self._text.append(json.loads(data)["text"])
+            case "thinking":
+                self._thinking.append(json.loads(data)["text"])
+            case "tool":
+                self._add_fragment(json.loads(data))
             case "start":
                 self.model = json.loads(data)["model"]
-                self.created = record.at
-            case "finish":
-                finish = json.loads(data)
-                self.finish_reason, self.usage = finish["finish_reason"], finish["usage"]
-                self.model, self.provider = finish["model"], finish["provider"]
-                self.status = Status.FINISHED
-            case "error":
-                self.error = json.loads(data)["error"]
-                self.status = ending(ErrorType(self.error["type"]))
             case "done":
-                self.ended = record.at
+                self.ended = at
+            case _:
+                self._add_ending(event, json.loads(data))
+
+    def _add_fragment(self, fragment: dict[str, Any]) -> None:
+        call = self._tools.setdefault(fragment["index"], _Call())
+        call.id = fragment["id"] or call.id
+        call.name = fragment["name"] or call.name
+        call.arguments.append(fragment["arguments"])
+
+    def _add_ending(self, event: str, said: dict[str, Any]) -> None:
+        if event == "finish":
+            self.finish_reason, self.usage = said["finish_reason"], said["usage"]
+            self.model, self.provider = said["model"], said["provider"]
+            self.status = Status.FINISHED
+        elif event == "error":
+            self.error = said["error"]
+            self.status = ending(ErrorType(said["error"]["type"]))
+
+
+@dataclass(slots=True)
+class _Call:
+    """A tool call whose fragments are being put together."""
+
+    id: str = ""
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
+
+
+_ENDING = frozenset({"finish", "error", "done"})

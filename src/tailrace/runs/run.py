@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 from tailrace.errors import ErrorType, RunError
 from tailrace.hub import Hub, Tail
-from tailrace.log import Batch, Entry, Record, Writer
+from tailrace.log import Batch, Record, Writer
 from tailrace.runs.deltas import Delta, Finish, Text, Thinking, ToolCall, Usage
-from tailrace.runs.native import DONE, entry, error_entry, finish_entry, start_entry
+from tailrace.runs.native import DONE, Said, entry, error_entry, finish_entry, start_entry
 from tailrace.runs.states import NEXT, Status, ending
 
-__all__ = ["Item", "Producer", "Run", "RunOptions"]
+__all__ = ["Item", "Producer", "Run", "RunEvents", "RunOptions", "discard"]
 
 log = logging.getLogger("tailrace")
 
@@ -30,6 +30,8 @@ Producer = AsyncIterable[Item] | Callable[[], AsyncIterable[Item]]
 
 _TURN = 0.005  # seconds that a producer which never waits may keep the loop
 _BYTES_PER_TOKEN = 4
+_FIRST_VIEWER = 1.0
+"""Seconds that a run waits for its first viewer at least: with no grace at all, nobody could come in time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +40,10 @@ class RunOptions:
 
     `owner` is who it belongs to (None: whoever knows its id). `grace`: seconds without a viewer before it
     is cancelled (0 = at once, None = never). `max_bytes` bounds what it may say. `prompt_bytes` is the
-    question's size in UTF-8, for an estimate of its tokens where nobody says better.
+    question's size in UTF-8, for an estimate of its tokens where nobody says better. `keep`: seconds for
+    which it can be read after its end (None: for good).
+
+    Raises `ValueError` for a time or a size that is none.
     """
 
     model: str = ""
@@ -47,15 +52,33 @@ class RunOptions:
     grace: float | None = 10.0
     max_bytes: int = 8_388_608
     prompt_bytes: int = 0
+    keep: float | None = 900.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        for name, seconds in (("grace", self.grace), ("keep", self.keep)):
+            if seconds is not None and not seconds >= 0:
+                raise ValueError(f"{name} must be 0 seconds or more, not {seconds}")
+        if self.max_bytes < 1 or self.prompt_bytes < 0:
+            raise ValueError("max_bytes must be 1 or more, prompt_bytes 0 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class RunEvents:
+    """Who hears of a run: `ended` when its terminal is said, `stored` when the store has all of it; each once."""
+
+    ended: Callable[[Run], None]
+    stored: Callable[[Run], None]
 
 
 class Run:
-    """An answer in progress. `on_end` is called once, with the run, when its terminal is written."""
+    """An answer in progress."""
 
     __slots__ = (
         "_bytes",
+        "_events",
         "_hub",
-        "_on_end",
+        "_producing",
         "_said",
         "_task",
         "_turn_ends",
@@ -71,7 +94,7 @@ class Run:
     )
 
     def __init__(
-        self, run: str, tail: Tail, options: RunOptions, *, hub: Hub, writer: Writer, on_end: Callable[[Run], None]
+        self, run: str, tail: Tail, options: RunOptions, *, hub: Hub, writer: Writer, events: RunEvents
     ) -> None:
         self.id = run
         self.tail = tail
@@ -82,64 +105,92 @@ class Run:
         self.slot = -1
         self._hub = hub
         self._writer = writer
-        self._on_end = on_end
+        self._events = events
         self._usage = Usage()
         self._bytes = 0
         self._said = 0
         self._turn_ends = 0.0
         self._task: asyncio.Task[None] | None = None
-        self._append([start_entry(run, options.model)])
+        self._producing = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether its terminal is said."""
+        return self.status is not Status.RUNNING
 
     def begin(self, producer: Producer) -> None:
-        """Start producing."""
+        """Say that the run has started, and start producing."""
+        self._append([start_entry(self.id, self.options.model)])
         self._task = asyncio.get_running_loop().create_task(self._produce(producer), name=f"run {self.id}")
+        self._wait_for_viewers(_FIRST_VIEWER)
 
     async def _produce(self, producer: Producer) -> None:
-        items = aiter(producer() if callable(producer) else producer)
-        self._turn_ends = self._hub.clock.monotonic() + _TURN
+        if self.ended:
+            await discard(producer)
+            return
+        self._producing = True
+        items = None
         try:
-            async for item in items:
-                self._take(item)
-                if self.status is not Status.RUNNING:
-                    return
-                if self._hub.clock.monotonic() > self._turn_ends:
-                    await asyncio.sleep(0)
-                    self._turn_ends = self._hub.clock.monotonic() + _TURN
+            items = aiter(producer() if callable(producer) else producer)
+            await self._consume(items)
             self._finish("stop")
         except RunError as error:
             self._fail(error)
+        except asyncio.CancelledError:
+            self._fail_cancelled()
+            raise
         except Exception:
             log.exception("the producer of run %s raised", self.id)
-            self._fail(RunError(ErrorType.TAILRACE_PRODUCER, "the application that produces this answer failed"))
+            self._fail(_producer_failed())
         finally:
-            await _close(items)
+            if items is not None:
+                await _close(items)
+
+    async def _consume(self, items: AsyncIterator[Item]) -> None:
+        clock = self._hub.clock
+        self._turn_ends = clock.monotonic() + _TURN
+        async for item in items:
+            if not self.ended:  # it may be, by the producer itself, or in spite of one that ignores a cancellation
+                self._take(item)
+            if self.ended:
+                return
+            if clock.monotonic() > self._turn_ends:
+                await asyncio.sleep(0)
+                self._turn_ends = clock.monotonic() + _TURN
+
+    def _fail_cancelled(self) -> None:
+        """End a run whose task was cancelled by somebody else: the loop that closes, or the producer itself."""
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            self._fail(RunError(ErrorType.TAILRACE_INTERRUPTED, "the task that produced this answer was cancelled"))
+        else:
+            self._fail(_producer_failed())
 
     def _take(self, item: Item) -> None:
-        deltas: Sequence[Delta] = (Text(item),) if isinstance(item, str) else _deltas(item)
-        entries: list[Entry] = []
-        for delta in deltas:
+        entries: list[Said] = []
+        reason = None
+        for delta in _deltas(item):
             if isinstance(delta, Text | Thinking | ToolCall):
                 entries.append(self._say(delta))
             elif isinstance(delta, Usage):
                 self._merge(delta)
+            elif isinstance(delta, Finish):
+                reason = delta.reason
+                break
             else:
-                self._finish(delta.reason, entries)
-                return
+                raise TypeError(f"a producer yields text, deltas or sequences of deltas, not {type(delta).__name__}")
         if self._bytes > self.options.max_bytes:
             limit = f"the answer is larger than the {self.options.max_bytes} bytes that are allowed"
             self._fail(RunError(ErrorType.POLICY_RUN_TOO_LARGE, limit))
+        elif reason is not None:
+            self._finish(reason, entries)
         elif entries:
             self._append(entries)
 
-    def _say(self, delta: Text | Thinking | ToolCall) -> Entry:
+    def _say(self, delta: Text | Thinking | ToolCall) -> Said:
         said = entry(delta)
-        text = delta.arguments if isinstance(delta, ToolCall) else delta.text
-        try:
-            self._said += len(text) if text.isascii() else len(text.encode())
-        except UnicodeEncodeError:
-            # Half of a surrogate pair, which no UTF-8 can say: a producer that splits text by UTF-16 units.
-            said = Entry(said.event, (said.data or "").encode(errors="replace").decode())
-        self._bytes += len(said.data or "")
+        self._said += _size(delta.arguments if isinstance(delta, ToolCall) else delta.text)
+        self._bytes += _size(said[1])
         return said
 
     def _merge(self, usage: Usage) -> None:
@@ -149,7 +200,7 @@ class Run:
             usage.output_tokens if usage.output_tokens is not None else known.output_tokens,
         )
 
-    def usage(self) -> dict[str, object]:
+    def usage(self) -> dict[str, int | bool]:
         """Tokens so far: the provider's figures, else an estimate from the texts' sizes."""
         known = self._usage
         given = known.input_tokens, known.output_tokens
@@ -160,7 +211,7 @@ class Run:
             "estimated": None in given,
         }
 
-    def _finish(self, reason: str, entries: Sequence[Entry] = ()) -> None:
+    def _finish(self, reason: str, entries: Sequence[Said] = ()) -> None:
         options = self.options
         finish = finish_entry(reason, self.usage(), options.model, options.provider)
         self._end(Status.FINISHED, [*entries, finish, DONE])
@@ -170,31 +221,36 @@ class Run:
 
     def cancel(self, error: RunError) -> bool:
         """End the run because of `error`, and abort what produces it; False if it has ended already."""
-        if self.status is not Status.RUNNING:
+        if self.ended:
             return False
         self._fail(error)
-        if self._task is not None:
+        if self._task is not None and self._producing:  # else its task sees to the producer when it begins
             self._task.cancel()
         return True
 
-    def _end(self, status: Status, entries: Sequence[Entry]) -> None:
+    def _end(self, status: Status, entries: Sequence[Said]) -> None:
         if status not in NEXT[self.status]:
             return
         self.status = status
         self._hub.wheel.cancel(self)
         self._append(entries, ends=True)
-        self._on_end(self)
+        self._events.ended(self)
 
-    def _append(self, entries: Sequence[Entry], *, ends: bool = False) -> None:
+    def _append(self, entries: Sequence[Said], *, ends: bool = False) -> None:
         tail, now = self.tail, self._hub.clock.time()
-        records = [Record(offset, *said, now) for offset, said in enumerate(entries, tail.head + 1)]
+        records = [Record(offset, event, data, now) for offset, (event, data) in enumerate(entries, tail.head + 1)]
         tail.append(records, ends=ends)
-        self._writer.put(Batch(tail.log, tail.epoch, records, ends), tail.on_stored)
+        keep = self.options.keep if ends else None
+        self._writer.put(Batch(tail.log, tail.epoch, records, ends, keep), self._stored_all if ends else tail.on_stored)
+
+    def _stored_all(self, offset: int) -> None:
+        self.tail.on_stored(offset)
+        self._events.stored(self)
 
     async def wait_closed(self) -> None:
         """Wait until nothing of the producer is left."""
         if self._task is not None:
-            await asyncio.gather(self._task, return_exceptions=True)
+            await asyncio.wait((self._task,))
 
     # Who watches.
 
@@ -206,11 +262,15 @@ class Run:
     def unwatch(self) -> None:
         """Count a viewer out; the last one starts the grace period."""
         self.viewers -= 1
+        self._wait_for_viewers()
+
+    def _wait_for_viewers(self, least: float = 0.0) -> None:
         grace = self.options.grace
-        if self.viewers or grace is None or self.status is not Status.RUNNING:
+        if self.viewers or grace is None or self.ended:
             return
-        if grace > 0 or self.patient:
-            self._hub.wheel.schedule(self, grace)
+        seconds = max(grace, least)
+        if seconds > 0 or self.patient:
+            self._hub.wheel.schedule(self, seconds)
         else:
             self._abandon()
 
@@ -226,15 +286,36 @@ class Run:
         self.cancel(RunError(ErrorType.CALLER_GONE, "nobody was watching this answer any more"))
 
 
-def _deltas(item: Delta | Sequence[Delta]) -> Sequence[Delta]:
+async def discard(producer: Producer) -> None:
+    """Close a producer that is not needed; one that would only be made by a call is not made."""
+    if not callable(producer):
+        await _close(producer)
+
+
+async def _close(items: AsyncIterable[Item]) -> None:
+    close = getattr(items, "aclose", None)
+    if close is None:
+        return
+    try:
+        await close()
+    except Exception:
+        log.exception("a producer failed while it was being closed")
+
+
+def _producer_failed() -> RunError:
+    return RunError(ErrorType.TAILRACE_PRODUCER, "the application that produces this answer failed")
+
+
+def _deltas(item: Item) -> Sequence[Delta]:
+    if isinstance(item, str):
+        return (Text(item),)
     return (item,) if isinstance(item, Text | Thinking | ToolCall | Usage | Finish) else item
+
+
+def _size(text: str) -> int:
+    """Bytes in UTF-8; half of a surrogate pair counts as what stands for it."""
+    return len(text) if text.isascii() else len(text.encode(errors="replace"))
 
 
 def _tokens(size: int) -> int:
     return -(-size // _BYTES_PER_TOKEN)
-
-
-async def _close(items: AsyncIterator[Item]) -> None:
-    close = getattr(items, "aclose", None)
-    if close is not None:
-        await close()

@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
-from tailrace.errors import ErrorType, KeyReused, RunError, RunNotFound
+from tailrace.errors import ErrorType, KeyReused, RunError, RunNotFound, StoreError
 from tailrace.hub import Hub, Reading, Tail, control, resume
 from tailrace.log import Coordination, Position, Record, Writer, judge, new_run_id
 from tailrace.runs.native import RETRY, NativeRenderer, Summary
-from tailrace.runs.run import Producer, Run, RunOptions
+from tailrace.runs.run import Producer, Run, RunEvents, RunOptions, discard
 
 __all__ = ["Attached", "Runs"]
 
+log = logging.getLogger("tailrace")
+
 _PAGE = 1000
+_RUN_SECONDS = 86_400.0
+"""How long a key is kept while its run goes on: longer than any run may take."""
+_REFUSAL_SECONDS = 60.0
+"""How long a refusal can be read: for a client's next attempt. Whoever comes later is refused anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +39,19 @@ class Attached:
 
 
 class Runs:
-    """Starts and finds runs. Ended ones are kept for `keep_ended` seconds."""
+    """Starts and finds runs."""
 
-    def __init__(self, hub: Hub, coordination: Coordination, keep_ended: float = 900.0) -> None:
+    def __init__(self, hub: Hub, coordination: Coordination) -> None:
         self._hub = hub
         self._coordination = coordination
-        self._keep_ended = keep_ended
         self._writer = Writer(hub.store)
+        self._events = RunEvents(self._on_ended, self._on_stored)
         self._keeping: set[asyncio.Task[None]] = set()
-        self._keys: dict[str, list[str]] = {}
+        self._keys: dict[str, str] = {}
+        self._patient = False
         self.live: dict[str, Run] = {}
+
+    # Starting.
 
     async def start(self, producer: Producer, options: RunOptions) -> Run:
         """Start a run."""
@@ -53,9 +64,9 @@ class Runs:
         meta = json.dumps({"owner": options.owner, "provider": options.provider})
         await self._hub.store.create(_log(name), name, meta)
         tail = self._hub.produce(_log(name), name, meta)
-        run = self.live[name] = Run(
-            name, tail, options, hub=self._hub, writer=self._writer, on_end=self._on_end
-        )
+        run = Run(name, tail, options, hub=self._hub, writer=self._writer, events=self._events)
+        run.patient = self._patient
+        self.live[name] = run
         self._hub.meter.add("runs.started")
         return run
 
@@ -65,37 +76,50 @@ class Runs:
         Raises `KeyReused` where the key came with another request, told by its `fingerprint`.
         """
         name = f"key:{json.dumps([options.owner, key])}"
-        # A run over its time is gone with its key; until then the key outlives whatever the run does.
         standing = await self._coordination.lookup(name)
         if standing is None:
             run = await self._create(options)
-            mine = json.dumps([run.id, fingerprint])
-            standing = await self._coordination.claim(name, mine, _RUN_SECONDS)
-            if standing == mine:
-                self._keys.setdefault(run.id, []).append(name)
+            standing = await self._claim(name, run, fingerprint)
+            if run.id in self._keys:
                 run.begin(producer)
-            else:
-                run.cancel(RunError(ErrorType.CALLER_CANCELLED, "the same request was started elsewhere"))
+                return run.id
+        await discard(producer)
         first, first_fingerprint = json.loads(standing)
         if first_fingerprint != fingerprint:
             raise KeyReused
         return str(first)
 
-    async def refuse(self, owner: str | None) -> Run:
+    async def _claim(self, name: str, run: Run, fingerprint: str) -> str:
+        """Take a key for a run that has not begun; one that comes too late never begins."""
+        mine = json.dumps([run.id, fingerprint])
+        standing = None
+        try:
+            # A run over its time is gone with its key; until then the key outlives whatever the run does.
+            standing = await self._coordination.claim(name, mine, _RUN_SECONDS)
+        finally:
+            if standing == mine:
+                self._keys[run.id] = name
+            else:
+                run.cancel(RunError(ErrorType.CALLER_CANCELLED, "the same request was started elsewhere"))
+        return standing
+
+    async def refuse(self, options: RunOptions) -> Run:
         """A run that never ran: the answer to a cursor of a run that is not there, where one would be started.
 
         It has a terminal of its own, so that a client which comes back with its id is told to stop.
         """
-        run = await self._create(RunOptions(owner=owner, grace=None))
+        run = await self._create(replace(options, keep=_REFUSAL_SECONDS))
         run.cancel(RunError(ErrorType.CALLER_UNKNOWN_RUN, "the run that this cursor names is not here; ask again"))
         return run
+
+    # Reading.
 
     async def read(
         self, run: str, owner: str | None, cursor: str | None = None, *, snapshot: bool = False
     ) -> Reading | None:
         """Begin to read a run from its start, or on from `cursor`; None where the reader has everything.
 
-        With `snapshot`, and no cursor, the text so far comes as one event. Raises `RunNotFound`.
+        With `snapshot`, and no cursor, what was said so far comes as one event. Raises `RunNotFound`.
         """
         attached = await self.attach(run, owner)
         tail, after, prelude = attached.tail, 0, b""
@@ -107,9 +131,10 @@ class Runs:
             after = verdict.after or 0
             prelude = resume(verdict, Position(tail.epoch, after))
         elif snapshot:
-            summary, after = await self.fold(tail)
-            texts = {"text": "".join(summary.text), "thinking": "".join(summary.thinking)}
-            prelude = control("snapshot", texts, position=Position(tail.epoch, after), retry=RETRY)
+            summary = await self._fold(tail)
+            # How it ended, if it has, is not in the snapshot: the reader is told as everyone is.
+            after = summary.spoken
+            prelude = control("snapshot", summary.snapshot(), position=Position(tail.epoch, after), retry=RETRY)
         return self._reading(attached, after, prelude)
 
     def _reading(self, attached: Attached, after: int, prelude: bytes) -> Reading:
@@ -133,23 +158,24 @@ class Runs:
     async def summary(self, run: str, owner: str | None) -> Summary:
         """What a run's records come to so far. Raises `RunNotFound`."""
         attached = await self.attach(run, owner)
-        try:
-            summary, _ = await self.fold(attached.tail)
-            summary.provider = summary.provider or json.loads(attached.tail.meta)["provider"]
-            return summary
-        finally:
-            self._hub.close(attached.tail)
+        tail = attached.tail
+        summary = await self._fold(tail)
+        summary.provider = summary.provider or json.loads(tail.meta)["provider"]
+        self._hub.close(tail)
+        return summary
 
-    async def fold(self, tail: Tail) -> tuple[Summary, int]:
-        """Fold a run's records up to its head; the offset says how far."""
+    async def _fold(self, tail: Tail) -> Summary:
+        """Fold a run's records up to its head. Where that fails, the caller's use of the tail is over."""
         summary, after, goal = Summary(), 0, tail.head
-        while after < goal:
-            records = await self._some(tail, after)
-            if not records:
-                break
-            summary.add(records)
-            after = records[-1].offset
-        return summary, after
+        try:
+            while after < goal and (records := await self._some(tail, after)):
+                summary.add(records)
+                after = records[-1].offset
+                await asyncio.sleep(0)  # a page is about 1 ms of work, and an answer may have many
+        except BaseException:
+            self._hub.close(tail)
+            raise
+        return summary
 
     async def _some(self, tail: Tail, after: int) -> list[Record]:
         held = tail.since(after)
@@ -157,6 +183,8 @@ class Runs:
             return list(held)
         page = await self._hub.store.read(tail.log, after, _PAGE)
         return list(page.records) if page is not None else []
+
+    # Ending.
 
     async def cancel(self, run: str, owner: str | None) -> Summary:
         """Cancel a run for its owner; one that has ended stays as it ended. Raises `RunNotFound`."""
@@ -166,25 +194,30 @@ class Runs:
             attached.run.cancel(RunError(ErrorType.CALLER_CANCELLED, "this answer was cancelled"))
         return await self.summary(run, owner)
 
-    def _on_end(self, run: Run) -> None:
+    def _on_ended(self, run: Run) -> None:
         del self.live[run.id]
         self._hub.meter.add(f"runs.{run.status}")
-        self._hub.meter.add("tokens", float(str(run.usage()["output_tokens"])))
-        task = asyncio.get_running_loop().create_task(self._keep(run))
-        self._keeping.add(task)
-        task.add_done_callback(self._keeping.discard)
+        self._hub.meter.add("tokens", run.usage()["output_tokens"])
 
-    async def _keep(self, run: Run) -> None:
-        await self._writer.flush()
+    def _on_stored(self, run: Run) -> None:
         self._hub.close(run.tail)
-        await self._hub.store.keep(run.tail.log, self._keep_ended)
-        for name in self._keys.pop(run.id, ()):
-            await self._coordination.extend(name, self._keep_ended)
+        name = self._keys.pop(run.id, None)
+        if name is not None and run.options.keep is not None:
+            task = asyncio.get_running_loop().create_task(self._keep_key(name, run.options.keep))
+            self._keeping.add(task)
+            task.add_done_callback(self._keeping.discard)
+
+    async def _keep_key(self, name: str, seconds: float) -> None:
+        try:
+            await self._coordination.extend(name, seconds)
+        except StoreError as error:
+            log.warning("the idempotency key of an ended run is kept for longer than the run: %s", error)
 
     # Leaving.
 
     def suspend_grace(self) -> None:
-        """Cancel nothing for want of viewers: they are being sent away."""
+        """Cancel nothing any more for want of viewers: they are being sent away."""
+        self._patient = True
         for run in self.live.values():
             run.patient = True
 
@@ -194,19 +227,23 @@ class Runs:
             run.cancel(RunError(ErrorType.TAILRACE_INTERRUPTED, "the server that produced this answer was stopped"))
 
     async def close(self, patience: float) -> None:
-        """End what is left, and have the store take everything; for at most `patience` seconds."""
-        left = tuple(self.live.values())
+        """End what is left, and have the store take everything.
+
+        Producers, the store's writes and its bookkeeping get at most `patience` seconds each.
+        """
+        left = [asyncio.ensure_future(run.wait_closed()) for run in self.live.values()]
         self.interrupt_all()
-        for run in left:
-            await run.wait_closed()
-        if self._keeping:
-            await asyncio.wait(tuple(self._keeping), timeout=patience)
+        await _settled(left, patience)
         await self._writer.close(patience)
+        await _settled(tuple(self._keeping), patience)
+
+
+async def _settled(tasks: Collection[asyncio.Future[None]], patience: float) -> None:
+    if tasks:
+        _, late = await asyncio.wait(tasks, timeout=patience)
+        for task in late:
+            task.cancel()
 
 
 def _log(run: str) -> str:
     return f"run:{run}"
-
-
-_RUN_SECONDS = 86_400.0
-"""How long a key is kept while its run goes on: longer than any run may take."""

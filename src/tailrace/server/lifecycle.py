@@ -70,9 +70,6 @@ def _run(server: LeavingServer) -> int:
     except SettingsError as error:
         click.echo(f"tailrace: {error}", err=True)
         return 2
-    host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    click.echo(f"Tailrace is listening on http://{shown}:{port}", err=True)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     asyncio_run(server.serve(sockets=[listener]), loop_factory=server.config.get_loop_factory())
     return 0
@@ -94,6 +91,14 @@ class LeavingServer(uvicorn.Server):
         self._listener = listen(self._settings.host, self._settings.port, self._settings.write_timeout)
         return self._listener
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so: from then on requests are served and signals are heard."""
+        await super().startup(sockets)
+        if self._listener is not None:
+            host, port = self._listener.getsockname()[:2]
+            shown = f"[{host}]" if ":" in host else host
+            click.echo(f"Tailrace is listening on http://{shown}:{port}", err=True)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Hear the signals; unlike uvicorn, do not raise them again at the end: leaving is what was asked for."""
@@ -107,17 +112,21 @@ class LeavingServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """First signal: leave in order. Second: now."""
+        # A signal comes between any two steps of the interpreter, in the middle of a delivery too.
         loop = asyncio.get_running_loop()
         if not self._told:
             self._told = True
             loop.call_soon_threadsafe(self._begin_leaving)
         else:
             self.force_exit = self.should_exit = True
-            if self._tailrace is not None:
-                self._tailrace.hub.abort_all()
+            loop.call_soon_threadsafe(self._cut)
 
     def _begin_leaving(self) -> None:
         self._leaving = asyncio.get_running_loop().create_task(self._leave())
+
+    def _cut(self) -> None:
+        if self._tailrace is not None:
+            self._tailrace.hub.abort_all()
 
     async def _leave(self) -> None:
         settings, tailrace = self._settings, self._tailrace
@@ -143,7 +152,7 @@ class LeavingServer(uvicorn.Server):
 
     async def _close_listener(self) -> None:
         listener = self._listener
-        if listener is None:
+        if listener is None or not self.started:
             return
         loop = asyncio.get_running_loop()
         # Whoever was queued by the kernel is served: closing first would reset them.

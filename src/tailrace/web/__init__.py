@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from tailrace.web.app import create_app
-from tailrace.web.options import WebOptions
+from tailrace.errors import MissingExtra
+
+try:
+    from tailrace.web.app import create_app
+    from tailrace.web.options import WebOptions
+except ModuleNotFoundError as error:
+    if error.name not in ("msgspec", "starlette"):
+        raise
+    raise MissingExtra("tailrace.web", "server") from error
 
 __all__ = ["WebOptions", "create_app"]

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from tailrace.chat.gateway import Gateway
 from tailrace.facade import Tailrace
@@ -16,6 +15,7 @@ from tailrace.web import assets
 from tailrace.web.chat import Chat
 from tailrace.web.events import Events
 from tailrace.web.health import Health, RequestCounter
+from tailrace.web.hosts import Hosts
 from tailrace.web.options import WebOptions
 from tailrace.web.problems import HANDLERS
 
@@ -54,7 +54,7 @@ def create_app(tailrace: Tailrace, gateway: Gateway, options: WebOptions) -> Sta
 def _middleware(tailrace: Tailrace, options: WebOptions) -> list[Middleware]:
     stack = [Middleware(RequestCounter, tailrace)]
     if options.allowed_hosts:
-        stack.append(Middleware(TrustedHostMiddleware, allowed_hosts=list(options.allowed_hosts), www_redirect=False))
+        stack.append(Middleware(Hosts, options.allowed_hosts))
     if options.cors_origins:
         stack.append(
             Middleware(

@@ -12,10 +12,13 @@ from starlette.requests import ClientDisconnect, Request
 from tailrace.chat.ask import Ask, Message
 from tailrace.web.problems import Problem
 
-__all__ = ["BODY_SECONDS", "ChatBody", "PublishBody", "parse", "read_body"]
+__all__ = ["BODY_SECONDS", "ChatBody", "PublishBody", "encode", "parse", "read_body"]
 
 BODY_SECONDS = 30.0
 """From a request's head to the end of its body."""
+
+_MOST_TOKENS = 1_000_000_000
+_MOST_DIGITS = 18  # of a length; Python refuses to read thousands of them
 
 T = TypeVar("T")
 
@@ -27,7 +30,7 @@ class ChatBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     messages: tuple[Message, ...] | None = None
     model: str | None = None
     system: str | None = None
-    max_tokens: int | None = None
+    max_tokens: Annotated[int, Meta(ge=1, le=_MOST_TOKENS)] | None = None
     temperature: float | None = None
     tools: tuple[dict[str, Any], ...] = ()
     thinking: bool = False
@@ -67,8 +70,8 @@ class PublishBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 async def read_body(request: Request, limit: int) -> bytes:
     """The request's body. Raises `Problem`: 413 past `limit` bytes, 408 where it does not arrive."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
+    declared = request.headers.get("content-length", "").lstrip("0")
+    if declared.isdecimal() and (len(declared) > _MOST_DIGITS or int(declared) > limit):
         raise _too_large(limit)
     try:
         async with asyncio.timeout(BODY_SECONDS):
@@ -105,4 +108,16 @@ def parse(body: bytes, kind: type[T]) -> T:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Problem(400, "malformed", f"The body is not JSON: {error}") from error
     except RecursionError:
-        raise Problem(400, "malformed", "The body is nested too deeply.") from None
+        raise _too_deep() from None
+
+
+def encode(value: object) -> bytes:
+    """JSON of what a body held, the same for the same value. Raises `Problem` 400 where it nests too deeply."""
+    try:
+        return msgspec.json.encode(value)
+    except RecursionError:
+        raise _too_deep() from None
+
+
+def _too_deep() -> Problem:
+    return Problem(400, "malformed", "The body is nested too deeply.")

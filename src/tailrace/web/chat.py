@@ -17,14 +17,16 @@ from tailrace.chat.models import Target
 from tailrace.facade import Answered, Tailrace, cursor_of
 from tailrace.runs import RunOptions, Summary
 from tailrace.web.accepts import wants_json, wants_stream
-from tailrace.web.bodies import ChatBody, parse, read_body
+from tailrace.web.bodies import ChatBody, encode, parse, read_body
 from tailrace.web.options import WebOptions
 from tailrace.web.origins import Origins
 from tailrace.web.problems import Problem
+from tailrace.web.routes import StreamRoute
 
 __all__ = ["Chat"]
 
 _GET_FIELDS = frozenset({"message", "model"})
+_LONGEST_KEY = 256
 
 
 class Chat:
@@ -40,9 +42,9 @@ class Chat:
     def routes(self) -> Sequence[BaseRoute]:
         """Where they are found."""
         return (
-            Route("/api/chat", self.post, methods=["POST"]),
-            Route("/api/chat", self.get, methods=["GET"]),
-            Route("/api/chat/{run}", self.attach, methods=["GET"]),
+            StreamRoute("/api/chat", self.post, methods=["POST"]),
+            StreamRoute("/api/chat", self.get, methods=["GET"]),
+            StreamRoute("/api/chat/{run}", self.attach, methods=["GET"]),
             Route("/api/chat/{run}", self.delete, methods=["DELETE"]),
         )
 
@@ -57,8 +59,6 @@ class Chat:
 
     async def get(self, request: Request) -> Answered:
         """Ask, as an `EventSource` can."""
-        if request.method == "HEAD":
-            raise Problem(405, "method_not_allowed", "This starts something; HEAD does not.", {"allow": "GET, POST"})
         if not wants_stream(request.headers):
             raise Problem(406, "not_acceptable", "This is a stream: send Accept: text/event-stream.")
         self._origins.check_deliberate(request.headers)
@@ -74,6 +74,8 @@ class Chat:
         return self._tailrace.respond(await self._tailrace.read_or_refuse(run, None, cursor))
 
     async def _start(self, body: ChatBody, key: str | None) -> Answered:
+        if key is not None and not 1 <= len(key) <= _LONGEST_KEY:
+            raise Problem(422, "invalid_key", f"An idempotency key has 1 to {_LONGEST_KEY} characters.")
         ask = body.ask()
         target = self._gateway.resolve(body.model)
         options = self._run_options(body, ask, target)
@@ -82,7 +84,8 @@ class Chat:
         if key is None:
             run = (await runs.start(lambda: answer(ask, target), options)).id
         else:
-            run = await runs.start_once(key, _fingerprint(body), options, lambda: answer(ask, target))
+            fingerprint = hashlib.sha256(encode(body)).hexdigest()
+            run = await runs.start_once(key, fingerprint, options, lambda: answer(ask, target))
         return self._tailrace.respond(await runs.read(run, None))
 
     def _run_options(self, body: ChatBody, ask: Ask, target: Target) -> RunOptions:
@@ -92,14 +95,12 @@ class Chat:
             model=target.model,
             provider=target.provider,
             grace=grace if most is None or grace is None else min(grace, most),
-            prompt_bytes=len(msgspec.json.encode((ask.system, ask.messages))),
+            prompt_bytes=len(encode((ask.system, ask.messages, ask.tools))),
         )
 
     async def attach(self, request: Request) -> Answered:
         """Watch a run, from its start or a cursor; or look at its state."""
         run = request.path_params["run"]
-        if request.method == "HEAD":
-            raise Problem(405, "method_not_allowed", "This is a stream; HEAD has none.", {"allow": "GET, DELETE"})
         if wants_json(request.headers):
             return JSONResponse(_state(run, await self._tailrace.runs.summary(run, None)))
         snapshot = request.query_params.get("snapshot") == "1"
@@ -121,18 +122,15 @@ def _convert(fields: dict[str, str]) -> ChatBody:
         raise Problem(422, "invalid_query", f"The query is not as expected: {error}") from error
 
 
-def _fingerprint(body: ChatBody) -> str:
-    return hashlib.sha256(msgspec.json.encode(body)).hexdigest()
-
-
 def _state(run: str, summary: Summary) -> dict[str, Any]:
     return {
         "run": run,
         "status": summary.status,
         "model": summary.model,
         "provider": summary.provider,
-        "text": "".join(summary.text),
-        "thinking": "".join(summary.thinking),
+        "text": summary.text,
+        "thinking": summary.thinking,
+        "tools": summary.tools,
         "finish_reason": summary.finish_reason,
         "usage": summary.usage,
         "error": summary.error,

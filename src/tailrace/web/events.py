@@ -9,13 +9,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from tailrace.channels import History
 from tailrace.facade import Answered, Tailrace, cursor_of
-from tailrace.log import Page
 from tailrace.web.accepts import wants_json
 from tailrace.web.bodies import PublishBody, parse, read_body
 from tailrace.web.options import WebOptions
 from tailrace.web.origins import Origins
 from tailrace.web.problems import Problem
+from tailrace.web.routes import StreamRoute
 
 __all__ = ["Events"]
 
@@ -35,7 +36,7 @@ class Events:
         """Where they are found."""
         return (
             Route("/events/{channel}", self.publish, methods=["POST"]),
-            Route("/events/{channel}", self.read, methods=["GET"]),
+            StreamRoute("/events/{channel}", self.read, methods=["GET"]),
             Route("/events/{channel}", self.drop, methods=["DELETE"]),
         )
 
@@ -53,13 +54,11 @@ class Events:
 
     async def read(self, request: Request) -> Answered:
         """Subscribe, or look at what is retained."""
-        if request.method == "HEAD":
-            raise Problem(405, "method_not_allowed", "This is a stream; HEAD has none.", {"allow": "GET, POST, DELETE"})
         channel, query = request.path_params["channel"], request.query_params
         cursor = cursor_of(request.scope)
         if wants_json(request.headers):
-            page = await self._tailrace.channels.history(channel, cursor, _limit(query.get("limit")))
-            return JSONResponse(_retained(channel, page))
+            history = await self._tailrace.channels.history(channel, cursor, _limit(query.get("limit")))
+            return JSONResponse(_retained(channel, history))
         reading = await self._tailrace.channels.read(
             channel, cursor, earliest=query.get("from") == "earliest", only=query.getlist("event")
         )
@@ -83,17 +82,23 @@ def _text(body: bytes) -> str:
 def _limit(text: str | None) -> int:
     if text is None:
         return _MOST
-    if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 9):
+    number = text.lstrip("0")
+    if not (number.isascii() and number.isdigit() and len(number) <= 9):
         raise Problem(422, "invalid_query", "limit: expected a whole number, 1 or more.")
-    return min(max(int(text), 1), _MOST)
+    return min(int(number), _MOST)
 
 
-def _retained(channel: str, page: Page) -> dict[str, Any]:
-    epoch = page.head.epoch
-    return {
+def _retained(channel: str, history: History) -> dict[str, Any]:
+    """The events, the id to go on from, and what became of the cursor, where one was sent."""
+    epoch, verdict = history.position.epoch, history.verdict
+    retained: dict[str, Any] = {
         "channel": channel,
+        "id": str(history.position),
         "events": [
             {"id": f"{epoch}-{record.offset}", "event": record.event or "message", "data": record.data, "at": record.at}
-            for record in page.records
+            for record in history.records
         ],
     }
+    if verdict is not None:
+        retained["resume"] = {"recovered": verdict.recovered, "reason": verdict.reason, "missed": verdict.missed}
+    return retained

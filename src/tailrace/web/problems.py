@@ -12,6 +12,9 @@ from starlette.responses import Response
 
 from tailrace.asgi import problem
 from tailrace.errors import InvalidEvent, InvalidName, KeyReused, RunNotFound, StoreUnavailable, UnknownModel
+from tailrace.facade import Answered
+from tailrace.web.lingering import Lingering
+from tailrace.web.routes import allowed
 
 __all__ = ["HANDLERS", "Problem"]
 
@@ -32,8 +35,13 @@ _CODES = {404: "not_found", 405: "method_not_allowed", 406: "not_acceptable"}
 
 async def _answer(request: Request, error: Exception) -> Response:
     status, code, detail, headers = _told(error)
+    if status == 405:
+        headers = {"allow": allowed(request)}
+    answer: Answered = problem(status, code, detail, headers=headers)
+    if status == 413:
+        answer = Lingering(answer)
     # An ASGI application answers as well as a Response does; Starlette only calls it.
-    return cast("Response", problem(status, code, detail, headers=headers))
+    return cast("Response", answer)
 
 
 def _told(error: Exception) -> tuple[int, str, str, Mapping[str, str] | None]:
@@ -42,7 +50,7 @@ def _told(error: Exception) -> tuple[int, str, str, Mapping[str, str] | None]:
             return error.status, error.code, error.detail, error.headers
         case HTTPException():
             code = _CODES.get(error.status_code, "refused")
-            return error.status_code, code, f"{error.detail}.", error.headers
+            return error.status_code, code, f"{error.detail.rstrip('.')}.", error.headers
         case RunNotFound():
             return 404, "not_found", "There is no such run.", None
         case UnknownModel():

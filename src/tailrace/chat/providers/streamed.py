@@ -91,7 +91,7 @@ class StreamedProvider(ABC):
             finally:
                 exchange.close()
         except ProviderError as error:
-            clean = failures.scrub(error.message, self._api_key)
+            clean = failures.presentable(error.message, self._api_key)
             if clean == error.message:
                 raise
             # `from None`: a traceback that shows the first error would show the key.

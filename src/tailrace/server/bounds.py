@@ -1,0 +1,193 @@
+"""What a client may cost before its request is whole: bounds in bytes and in time on top of uvicorn's HTTP/1.1.
+
+uvicorn takes a head of any size, waits for its end for ever, and says "400" in the middle of an answer
+when what follows the request is no HTTP. Here a head has a bound and a deadline, a body must not fall
+silent, and a refusal never lands inside an answer. The body's size is the application's matter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from enum import Enum, auto
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+__all__ = ["BoundedProtocol"]
+
+HEAD_BYTES = 65_536
+"""Request line and headers together. nginx takes 32 KB, node 16 KB, h11 16 KB; a JWT in a cookie fits."""
+HEAD_SECONDS = 10.0
+"""From a connection's, or a next request's, first byte to the end of its head."""
+BODY_SECONDS = 30.0
+"""Silence in the middle of a request's body. nginx allows 60 s; a phone that changes networks needs about 10."""
+LINGER_SECONDS = 2.0
+"""How long a refused client is listened to: closing with unread bytes would reset the connection, answer and all."""
+
+
+_FIRST_READING = -1
+
+
+def _refusal(status: str, code: str, detail: str) -> bytes:
+    problem = {"type": "about:blank", "title": status[4:], "status": int(status[:3]), "code": code, "detail": detail}
+    body = json.dumps(problem).encode()
+    head = f"HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\nconnection: close\r\ncontent-length: "
+    return b"%b%d\r\n\r\n%b" % (head.encode(), len(body), body)
+
+
+_MALFORMED = _refusal("400 Bad Request", "malformed", "This is not a valid HTTP/1.1 request.")
+_HEAD_TOO_LARGE = _refusal(
+    "431 Request Header Fields Too Large", "head_too_large", f"Request line and headers may be {HEAD_BYTES} bytes."
+)
+_HEAD_TOO_SLOW = _refusal("408 Request Timeout", "head_timeout", "The request's head did not arrive in time.")
+_BODY_TOO_SLOW = _refusal("408 Request Timeout", "body_timeout", "The request's body stopped arriving.")
+
+
+class _Awaited(Enum):
+    """What the client owes us."""
+
+    NOTHING = auto()
+    HEAD = auto()
+    BODY = auto()
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 protocol for clients that may be slow, endless or broken on purpose."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._begun = False  # a head that is not complete
+        self._head_bytes = 0
+        self._deaf = False  # whatever the client says now is not heard
+        self._refusal = _MALFORMED
+        self._awaited = _Awaited.NOTHING
+        self._timer: asyncio.TimerHandle | None = None
+        self._heard_at = 0.0
+
+    @property
+    def _newest(self) -> RequestResponseCycle | None:
+        """The request whose head came last; None before the first."""
+        return self.cycle
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a head."""
+        super().connection_made(transport)
+        self._await(_Awaited.HEAD)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing any more."""
+        self._await(_Awaited.NOTHING)
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self._begun = True
+        self._head_bytes = _FIRST_READING
+
+    def on_headers_complete(self) -> None:
+        """Take the head, if it is within its bound."""
+        self._begun = False
+        self._await(_Awaited.NOTHING)
+        if len(self.url) + sum([len(name) + len(value) + 4 for name, value in self.headers]) > HEAD_BYTES:
+            self._refusal = _HEAD_TOO_LARGE
+            raise ValueError("head too large")  # the parser stops, and uvicorn has the request refused
+        if self.parser.get_http_version() not in {"1.1", "1.0"}:
+            raise ValueError("not HTTP/1")
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Note that the request is whole, also where it was answered before."""
+        super().on_message_complete()
+        if (request := self._newest) is not None:
+            request.more_body = False
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what the client sent."""
+        if not self._deaf:
+            super().data_received(data)
+            self._review(len(data))
+
+    def _review(self, size: int) -> None:
+        """After a reading of `size` bytes, see what the client owes us now."""
+        if self._deaf or self.transport.is_closing():
+            return
+        self._heard_at = self.loop.time()
+        if self._begun:
+            # Of the reading in which it began nobody knows how much is its own: at most a quarter of a MiB.
+            self._head_bytes = 0 if self._head_bytes == _FIRST_READING else self._head_bytes + size
+            if self._head_bytes > HEAD_BYTES:
+                self._refuse(_HEAD_TOO_LARGE)
+                return
+        self._await(self._owed())
+
+    def _owed(self) -> _Awaited:
+        if self._begun:
+            return _Awaited.HEAD
+        request = self._newest
+        if request is not None and request.more_body:
+            return _Awaited.BODY
+        # What came belongs to no request (line feeds), but has stopped uvicorn's own timer of an idle connection.
+        idle = request is None or request.response_complete
+        return _Awaited.HEAD if idle else _Awaited.NOTHING
+
+    def _await(self, awaited: _Awaited) -> None:
+        if awaited is self._awaited:
+            return
+        self._awaited = awaited
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if awaited is _Awaited.HEAD:
+            self._timer = self.loop.call_later(HEAD_SECONDS, self._on_head_late)
+        elif awaited is _Awaited.BODY:
+            self._timer = self.loop.call_later(BODY_SECONDS, self._on_body_late)
+
+    def _on_head_late(self) -> None:
+        if self._begun:
+            self._refuse(_HEAD_TOO_SLOW)
+        else:
+            self.transport.close()  # it asked nothing
+
+    def _on_body_late(self) -> None:
+        cycle = self.cycle
+        left = self._heard_at + BODY_SECONDS - self.loop.time()
+        answering = cycle.response_started and not cycle.response_complete
+        if left <= 0 and not (self.flow.read_paused or cycle.waiting_for_100_continue or answering):
+            self._refuse(_BODY_TOO_SLOW)
+        else:  # it was heard meanwhile, or it is not the client who is late
+            self._timer = self.loop.call_later(left if left > 0 else BODY_SECONDS, self._on_body_late)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what the parser did not take."""
+        self._refuse(self._refusal)
+
+    def _refuse(self, answer: bytes) -> None:
+        """Say `answer` and close. An answer that is under way is finished first, and says it all by closing then."""
+        self._await(_Awaited.NOTHING)
+        self._begun = False
+        self._deaf = True
+        request = self._newest
+        if self.transport.is_closing():
+            return
+        if request is not None and not request.response_complete and not request.more_body:
+            request.keep_alive = False
+        elif request is not None and request.response_started and request.more_body:
+            self.transport.close()
+        else:
+            self._say_last(answer)
+
+    def _say_last(self, answer: bytes) -> None:
+        request = self._newest
+        if request is not None and not request.response_complete:
+            # The application may be waiting for the rest of the body.
+            request.disconnected = True
+            request.message_event.set()
+        transport = self.transport
+        transport.write(answer)
+        if transport.can_write_eof():
+            transport.write_eof()
+            self._timer = self.loop.call_later(LINGER_SECONDS, transport.close)
+        else:
+            transport.close()

@@ -1,0 +1,83 @@
+/**
+ * What the events of a run come to: its text, its thinking, how it ended, and the cursor that says how far it was
+ * read. An answer is plain data, so that it can be kept over a reload together with its cursor.
+ */
+
+/** States in which nothing more will come. */
+const OVER = new Set(["done", "stopped", "failed", "gone"]);
+
+/** Error types that are somebody's wish, not a failure. */
+const STOPS = new Set(["caller_cancelled", "caller_gone"]);
+
+/**
+ * An answer of which nothing has come. `key` is the idempotency key of its question: whatever is repeated under it,
+ * the server starts one run.
+ */
+export function unanswered(key) {
+  return { key, state: "asking", run: null, cursor: "", missed: 0, ...nothingSaid(), refusal: null };
+}
+
+function nothingSaid() {
+  return { text: "", thinking: "", tools: [], model: "", finish: null, error: null };
+}
+
+/** Whether nothing more will come. */
+export function isOver(answer) {
+  return OVER.has(answer.state);
+}
+
+/** How a run that said all it had to say has ended. */
+export function ending(answer) {
+  if (answer.error === null) return "done";
+  return STOPS.has(answer.error.type) ? "stopped" : "failed";
+}
+
+const TAKERS = new Map([
+  ["start", (answer, { model }) => Object.assign(answer, { model })],
+  ["message", (answer, { text }) => { answer.text += text; }],
+  ["thinking", (answer, { text }) => { answer.thinking += text; }],
+  ["tool", takeTool],
+  ["finish", (answer, finish) => Object.assign(answer, { finish, model: finish.model })],
+  ["error", (answer, { error }) => Object.assign(answer, { error })],
+  ["snapshot", (answer, { text, thinking }) => Object.assign(answer, { text, thinking })],
+  ["resume", takeVerdict],
+]);
+
+/** Events that set the position instead of moving it on: they are never "seen already". */
+const PLACES = new Set(["resume", "snapshot"]);
+
+/**
+ * Take the next event of the run; events that are unknown, or were taken already, change nothing.
+ *
+ * @param {import("./sse.js").StreamEvent} event
+ */
+export function take(answer, event) {
+  if (!PLACES.has(event.type) && isSeen(answer.cursor, event.id)) return;
+  TAKERS.get(event.type)?.(answer, JSON.parse(event.data));
+  answer.cursor = event.lastEventId || answer.cursor;
+}
+
+function takeTool(answer, { index, name, arguments: fragment }) {
+  const call = (answer.tools[index] ??= { name: "", arguments: "" });
+  call.name ||= name;
+  call.arguments += fragment;
+}
+
+function takeVerdict(answer, { recovered, reason, missed }) {
+  if (recovered) return;
+  if (reason === "trimmed") answer.missed += missed ?? 1;
+  // The server did not know the cursor, and begins from the start.
+  else Object.assign(answer, nothingSaid());
+}
+
+/** An id is `<epoch>-<offset>`; within an epoch the offsets rise. */
+function isSeen(cursor, id) {
+  if (!cursor || id === null) return false;
+  const [before, now] = [position(cursor), position(id)];
+  return now.epoch === before.epoch && now.offset <= before.offset;
+}
+
+function position(id) {
+  const dash = id.lastIndexOf("-");
+  return { epoch: id.slice(0, dash), offset: Number(id.slice(dash + 1)) };
+}

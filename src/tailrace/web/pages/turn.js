@@ -1,0 +1,77 @@
+/**
+ * One question and its answer on the page. It shows what the data says, as often as it is told to; it decides nothing.
+ */
+
+import { isOver } from "./answer.js";
+import { Markdown } from "./markdown.js";
+import { describe, facts } from "./notices.js";
+
+const TOLD_BY_THE_ANSWER = new Set(["stopped", "failed", "gone"]);
+
+export class TurnView {
+  /** The element to put on the page. */
+  element;
+
+  #turn;
+  #parts;
+  #markdown;
+  #foldedByReader = false;
+
+  /** `turn` as in a conversation; `template` is the page's element with the parts. */
+  constructor(turn, template) {
+    this.#turn = turn;
+    this.element = template.content.cloneNode(true).firstElementChild;
+    const find = (name) => this.element.querySelector(`.${name}`);
+    const names = ["thinking", "summary", "thoughts", "text", "tools", "ending", "facts", "copy"];
+    this.#parts = Object.fromEntries(names.map((name) => [name, find(name)]));
+    this.#markdown = new Markdown(this.#parts.text);
+    find("question").textContent = turn.question;
+    this.#parts.summary.addEventListener("click", () => { this.#foldedByReader = true; });
+    this.#parts.copy.addEventListener("click", () => navigator.clipboard.writeText(turn.answer.text));
+  }
+
+  /** Show the answer as it is now; return the elements that have become final, to be read out. */
+  show() {
+    const { answer } = this.#turn;
+    this.element.dataset.state = answer.state;
+    this.element.ariaBusy = String(!isOver(answer));
+    this.#showThinking(answer);
+    this.#showTools(answer);
+    const settled = this.#markdown.show(answer.text);
+    if (!isOver(answer)) return settled;
+    this.#showEnd(answer);
+    return [...settled, ...this.#markdown.unsettled, this.#parts.ending];
+  }
+
+  #showThinking({ thinking, text, state }) {
+    const { thinking: fold, summary, thoughts } = this.#parts;
+    const isThinking = text === "" && !isOver({ state });
+    fold.hidden = thinking === "";
+    grow(thoughts, thinking);
+    summary.textContent = isThinking ? "Thinking…" : "What it thought first";
+    // Open while there is nothing else to read, then out of the way; unless the reader has chosen.
+    if (!this.#foldedByReader) fold.open = isThinking;
+  }
+
+  #showTools({ tools }) {
+    const lines = tools.filter(Boolean).map((call) => `${call.name}(${call.arguments})`);
+    this.#parts.tools.hidden = lines.length === 0;
+    grow(this.#parts.tools, lines.join("\n"));
+  }
+
+  #showEnd(answer) {
+    const { ending, facts: line, copy } = this.#parts;
+    const { label, detail } = describe(answer);
+    if (TOLD_BY_THE_ANSWER.has(answer.state)) ending.textContent = `${label}. ${detail}`;
+    line.textContent = facts(answer).join(" · ");
+    // The clipboard is there on secure origins only.
+    copy.hidden = !answer.text || !navigator.clipboard;
+  }
+}
+
+/** Set an element's text; where it only grew, what is there stays, and with it what the reader has selected. */
+function grow(element, text) {
+  const node = element.firstChild;
+  if (node && text.startsWith(node.data)) node.appendData(text.slice(node.length));
+  else element.textContent = text;
+}

@@ -1,0 +1,227 @@
+"""What a client may cost before its request is whole, against a real socket: bytes, seconds, and broken HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tailrace.server import bounds
+from tests.support.hosted import LOOPS, Hosted, Loop, until
+from tests.support.prices import Prices
+from tests.support.raw import Raw
+
+PLAIN = b"GET /plain HTTP/1.1\r\nhost: test\r\n\r\n"
+
+
+@pytest.fixture(params=LOOPS)
+def loop(request: pytest.FixtureRequest) -> Loop:
+    """Each event loop that uvicorn knows."""
+    chosen: Loop = request.param
+    return chosen
+
+
+@pytest.fixture
+def prices() -> Prices:
+    return Prices()
+
+
+@pytest.fixture
+def hosted(prices: Prices, loop: Loop) -> Iterator[Hosted]:
+    with Hosted(prices.app, loop=loop) as hosted:
+        yield hosted
+
+
+@pytest.fixture
+def raw(hosted: Hosted) -> Iterator[Raw]:
+    with Raw(hosted.address) as raw:
+        yield raw
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deadlines of a fifth of a second."""
+    monkeypatch.setattr(bounds, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(bounds, "BODY_SECONDS", 0.2)
+
+
+def refused(raw: Raw, status: int, code: str) -> None:
+    """A refusal: the problem, then the end of the connection."""
+    head = raw.head()
+    assert head.status == status
+    assert head.headers["connection"] == "close"
+    problem = json.loads(raw.read())
+    assert (problem["status"], problem["code"]) == (status, code)
+    raw.finish()
+    assert raw.closed()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"no request at all\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET /plain\r\n\r\n",
+        b"GET /plain HTTP/9.9\r\n\r\n",
+        b"G\x00T /plain HTTP/1.1\r\nhost: test\r\n\r\n",
+        b"GET /plain HTTP/1.1\r\nhost test\r\n\r\n",
+        b"GET /plain HTTP/1.1\r\nho st: test\r\n\r\n",
+        b"GET /plain HTTP/1.1\r\nx: a\x00b\r\n\r\n",
+        b"GET http:// HTTP/1.1\r\nhost: test\r\n\r\n",
+        b"CONNECT test:443 HTTP/1.1\r\nhost: test\r\n\r\n",
+        b"POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: -1\r\n\r\n",
+        b"POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 1, 2\r\n\r\n",
+        b"POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+        b"POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /echo HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ],
+)
+def test_what_is_no_http_is_400_and_the_end_of_the_connection(hosted: Hosted, raw: Raw, request_: bytes) -> None:
+    raw.send(request_)
+    refused(raw, 400, "malformed")
+    until(lambda: not hosted.connections and not hosted.tasks)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /plain HTTP/1.1\r\nx: " + b"y" * 70_000 + b"\r\n\r\n",
+        b"GET /plain HTTP/1.1\r\n" + b"".join(b"x-%d: y\r\n" % number for number in range(9000)) + b"\r\n",
+        b"GET /plain?" + b"q" * 70_000 + b" HTTP/1.1\r\nhost: test\r\n\r\n",
+    ],
+    ids=["one huge header", "many headers", "a huge target"],
+)
+def test_a_head_over_its_bound_is_431(hosted: Hosted, raw: Raw, head: bytes) -> None:
+    raw.send(head)
+    refused(raw, 431, "head_too_large")
+    until(lambda: not hosted.connections)
+
+
+def test_a_head_without_end_is_431_and_the_client_still_gets_to_read_it(hosted: Hosted, raw: Raw) -> None:
+    raw.send(b"GET /plain HTTP/1.1\r\nx: ")
+    for _ in range(64):
+        raw.send(b"y" * 16_384)  # a megabyte: it is sent faster than it is refused
+    refused(raw, 431, "head_too_large")
+    until(lambda: not hosted.connections)
+
+
+def test_a_head_within_its_bound_is_taken(raw: Raw) -> None:
+    raw.send(b"GET /plain HTTP/1.1\r\nhost: test\r\nx: " + b"y" * 60_000 + b"\r\n\r\n")
+    assert raw.head().status == 200
+
+
+def test_a_large_body_with_a_next_request_behind_it_is_no_large_head(raw: Raw) -> None:
+    size = 300_000
+    raw.send(b"POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: %d\r\n\r\n" % size + b"b" * size + PLAIN[:10])
+    assert raw.head().status == 200
+    assert json.loads(raw.read()) == {"bytes": size}
+    raw.send(PLAIN[10:])
+    assert raw.head().status == 200
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_head_that_is_never_finished_is_408(hosted: Hosted, raw: Raw) -> None:
+    raw.send(b"GET /plain HTTP/1.1\r\nhost:")
+    refused(raw, 408, "head_timeout")
+    until(lambda: not hosted.connections)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_head_that_comes_byte_by_byte_does_not_move_its_deadline(hosted: Hosted, raw: Raw) -> None:
+    for byte in b"GET /plain HTTP/1.1\r\nhost: test\r\nx-slow: " + b"y" * 1000:
+        raw.send(bytes((byte,)))
+        if not raw.silent_for(0.02):
+            break
+    refused(raw, 408, "head_timeout")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_connection_that_asks_nothing_is_closed_without_a_word(raw: Raw) -> None:
+    assert raw.closed()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_line_feeds_between_requests_keep_no_connection_open(hosted: Hosted, raw: Raw) -> None:
+    raw.send(PLAIN)
+    raw.head()
+    raw.read()
+    raw.send(b"\r\n")
+    assert raw.closed()
+    until(lambda: not hosted.connections)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\n12345",
+        b"POST /echo HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n5\r\n12345\r\n",
+    ],
+    ids=["length", "chunked"],
+)
+def test_a_body_that_falls_silent_is_408_and_frees_the_application(hosted: Hosted, raw: Raw, request_: bytes) -> None:
+    raw.send(request_)
+    refused(raw, 408, "body_timeout")
+    until(lambda: not hosted.connections and not hosted.tasks)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_body_that_comes_slowly_is_waited_for(raw: Raw) -> None:
+    raw.send(b"POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 6\r\n\r\n")
+    for _ in range(6):
+        assert raw.silent_for(0.1)
+        raw.send(b"b")
+    assert raw.head().status == 200
+    assert json.loads(raw.read()) == {"bytes": 6}
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_next_head_that_is_never_finished_leaves_the_stream_before_it_alone(
+    prices: Prices, hosted: Hosted, raw: Raw
+) -> None:
+    raw.send(b"POST /chat HTTP/1.1\r\nhost: test\r\ncontent-length: 0\r\n\r\n")
+    raw.head()
+    raw.event()
+    raw.send(b"GET /pla")
+    assert raw.silent_for(0.4)
+    hosted.call(prices.say("a", None))
+    assert [event.event for event in raw.rest()] == ["message", "finish", "done"]
+    assert raw.closed()
+
+
+def test_more_body_than_was_announced_is_not_the_answers_matter(raw: Raw) -> None:
+    """What is over is read as a next request; it is none, so the connection ends after the answer."""
+    raw.send(b"POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 4\r\n\r\n1234 and more\r\n\r\n")
+    head = raw.head()
+    assert head.status == 200
+    assert json.loads(raw.read()) == {"bytes": 4}
+    assert raw.closed()
+
+
+def test_a_request_answered_before_its_body_came_leaves_the_connection_usable(raw: Raw) -> None:
+    raw.send(b"POST /nowhere HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\n12345")
+    assert raw.head().status == 404
+    raw.read()
+    raw.send(b"67890" + PLAIN)
+    assert raw.head().status == 200
+
+
+def test_a_chunked_body_that_breaks_in_the_middle_is_400_and_frees_the_application(hosted: Hosted, raw: Raw) -> None:
+    raw.send(b"POST /echo HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n5\r\n12345\r\n")
+    assert raw.silent_for(0.1)
+    raw.send(b"zzz\r\n")
+    refused(raw, 400, "malformed")
+    until(lambda: not hosted.connections and not hosted.tasks)
+
+
+def test_a_refused_client_that_stays_is_closed_after_a_while(
+    hosted: Hosted, raw: Raw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "LINGER_SECONDS", 0.2)
+    raw.send(b"nonsense\r\n\r\n")
+    assert raw.head().status == 400
+    raw.read()
+    until(lambda: not hosted.connections)

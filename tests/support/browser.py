@@ -1,0 +1,67 @@
+"""A real browser: Debian's Chromium, driven by Playwright.
+
+async with chromium() as browser, window(browser, server.url) as page:
+    ...
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from playwright.async_api import Browser, Page, async_playwright
+
+__all__ = ["CHROMIUM", "chromium", "window"]
+
+CHROMIUM = shutil.which("chromium")
+"""Where it is; None where it is not installed."""
+
+_ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+_PATIENCE = 15_000  # milliseconds for anything to appear
+
+# Violations of the content security policy are told to the console in words that differ by kind; the event is one.
+_WATCH_POLICY = "addEventListener('securitypolicyviolation', (event) => console.error('policy', event.blockedURI))"
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """Start a browser with fresh user data."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*_ARGUMENTS])
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@asynccontextmanager
+async def window(browser: Browser, url: str, *, accept: Iterable[str] = (), **options: Any) -> AsyncIterator[Page]:
+    """Open `url` in a window of its own, with nothing kept from others.
+
+    Whatever the page complains about fails the test, but for complaints that contain one of `accept`:
+    the browser itself logs each request that fails.
+    """
+    context = await browser.new_context(**options)
+    context.set_default_timeout(_PATIENCE)
+    await context.add_init_script(_WATCH_POLICY)
+    page = await context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    try:
+        await page.goto(url)
+        yield page
+    finally:
+        await context.close()
+    unexpected = [each for each in complaints if not any(known in each for known in accept)]
+    assert not unexpected, unexpected
