@@ -91,6 +91,26 @@ async def test_a_cursor_never_starts_a_second_answer(target: str) -> None:
         assert house.made == 1
 
 
+async def test_an_iterator_that_a_resume_does_not_need_is_closed() -> None:
+    class Connection:
+        closed = False
+
+        def __aiter__(self) -> Connection:
+            return self
+
+        async def __anext__(self) -> str:
+            raise AssertionError("nobody is to ask")
+
+        async def aclose(self) -> None:
+            self.closed = True
+
+    tail, connection = Tailrace(), Connection()
+    async with Harness(tail.stream(None, connection)) as harness:
+        await harness.ask("GET", "/", headers={"last-event-id": "gone-1"})
+    assert connection.closed
+    await tail.close()
+
+
 @pytest.mark.parametrize("target", ["/chat", "/news/a", "/runs/x"])
 async def test_head_starts_nothing(target: str) -> None:
     house = House()

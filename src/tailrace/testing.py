@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Self
+from urllib.parse import unquote
 
 from tailrace.sse import Decoder, Event
 
@@ -27,6 +28,7 @@ _Application = Callable[[Any, Any, Any], Awaitable[None]]
 class Harness:
     """Asks an ASGI application, with its lifespan around it where it has one.
 
+    Used without `async with`, it leaves the lifespan out.
     Nothing that is waited for may take longer than `patience` seconds; then `TimeoutError` is raised.
     """
 
@@ -98,7 +100,7 @@ class Harness:
             "http_version": "1.1",
             "method": method,
             "scheme": "http",
-            "path": path,
+            "path": unquote(path),
             "raw_path": path.encode(),
             "query_string": query.encode(),
             "root_path": "",

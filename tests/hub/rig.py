@@ -12,10 +12,11 @@ from tailrace.errors import StoreUnavailable
 from tailrace.hub import Consumer, EventRenderer, Framing, Hub, HubOptions, Reading, Subscription
 from tailrace.log import Entry, Follower, Head, MemoryStore, Page, Position, Record, Retention
 from tailrace.log.memory import MemoryLog
+from tailrace.observe import Counters
 from tailrace.sse import Decoder, Event
 from tailrace.testing import FakeClock
 
-__all__ = ["ListSink", "SlowStore", "body", "new_hub", "passes", "read_on", "received", "settle"]
+__all__ = ["Journal", "ListSink", "SlowStore", "body", "counted", "new_hub", "passes", "read_on", "received", "settle"]
 
 EVERYTHING = 1 << 60
 
@@ -99,7 +100,7 @@ class ListSink:
 
 def body(data: bytes) -> tuple[bytes, bool]:
     """Take the chunks of HTTP/1.1 off, strictly; the body, and whether its last chunk came."""
-    pieces = []
+    pieces: list[bytes] = []
     while data:
         head, _, rest = data.partition(b"\r\n")
         size = int(head, 16)
@@ -141,7 +142,7 @@ class SlowStore(MemoryStore):
         return super()._add(log, fresh)
 
     async def _turns(self) -> None:
-        for _ in range(self.random.randrange(4)):
+        for _ in range(self.random.choice([0, 0, 1, 3, 12])):
             await asyncio.sleep(0)
 
     async def head(self, log: str) -> Head | None:
@@ -204,7 +205,7 @@ class Relay:
         if self.store.random.random() < self.store.holes:
             return
         self.waiting.append(say)
-        asyncio.get_running_loop().call_soon(self._after, self.store.random.randrange(5))
+        asyncio.get_running_loop().call_soon(self._after, self.store.random.choice([0, 1, 4, 15]))
 
     def _after(self, turns: int) -> None:
         if turns:
@@ -224,6 +225,12 @@ def passes(hub: Hub, seconds: float) -> None:
     assert isinstance(hub.clock, FakeClock)
     hub.clock.advance(seconds)
     hub.wheel.advance()
+
+
+def counted(hub: Hub, name: str) -> float:
+    """What a hub counted."""
+    assert isinstance(hub.meter, Counters)
+    return hub.meter[name]
 
 
 async def read_on(

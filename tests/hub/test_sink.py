@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.hub import Framing
 from tests.hub.rig import body
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=300)))
 def test_chunks_hold_the_events_and_nothing_for_what_is_hidden(blocks: list[bytes]) -> None:
     frames = Framing.CHUNKED.wrap(blocks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.log import Position, new_epoch, new_run_id
@@ -14,12 +14,14 @@ EPOCHS = st.from_regex(r"[A-Za-z0-9_]{1,64}", fullmatch=True)
 OFFSETS = st.integers(0, 10**18 - 1)
 
 
+@settings(deadline=None)
 @given(EPOCHS, OFFSETS)
 def test_a_position_is_read_back_from_its_id(epoch: str, offset: int) -> None:
     position = Position(epoch, offset)
     assert Position.parse(str(position)) == position
 
 
+@settings(deadline=None)
 @given(st.text() | st.from_regex(r"[A-Za-z0-9_.-]{0,70}-?[0-9]{0,20}", fullmatch=True))
 def test_whatever_a_client_sends_is_either_no_position_or_stands_for_itself(text: str) -> None:
     position = Position.parse(text)

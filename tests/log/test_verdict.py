@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.log import Position, Verdict, judge
@@ -37,6 +37,7 @@ def test_the_end_of_a_log_that_was_trimmed_to_nothing_is_a_place_in_it() -> None
     assert judge("e-8", "e", first=10, last=9) == Verdict("trimmed", 9, 1)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["e", "f"]), st.integers(0, 60), st.integers(1, 40), st.integers(0, 20))
 def test_whoever_goes_on_misses_exactly_what_the_verdict_says(epoch: str, offset: int, first: int, kept: int) -> None:
     last = first + kept - 1

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import socket
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket
+from websockets.sync.client import connect
 
 from tailrace.server import bounds
 from tests.support.hosted import LOOPS, Hosted, Loop, until
@@ -192,6 +200,21 @@ def test_a_next_head_that_is_never_finished_leaves_the_stream_before_it_alone(
     assert raw.closed()
 
 
+@pytest.mark.usefixtures("impatient")
+def test_a_websocket_knows_no_such_deadlines(loop: Loop) -> None:
+    async def echo(socket: WebSocket) -> None:
+        await socket.accept()
+        async for text in socket.iter_text():
+            await socket.send_text(text)
+
+    app = Starlette(routes=[WebSocketRoute("/ws", echo)])
+    with Hosted(app, loop=loop) as hosted, connect("ws://{}:{}/ws".format(*hosted.address)) as client:
+        with pytest.raises(TimeoutError):
+            client.recv(timeout=0.5)
+        client.send("still here")
+        assert client.recv(timeout=5) == "still here"
+
+
 def test_more_body_than_was_announced_is_not_the_answers_matter(raw: Raw) -> None:
     """What is over is read as a next request; it is none, so the connection ends after the answer."""
     raw.send(b"POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 4\r\n\r\n1234 and more\r\n\r\n")
@@ -225,3 +248,35 @@ def test_a_refused_client_that_stays_is_closed_after_a_while(
     assert raw.head().status == 400
     raw.read()
     until(lambda: not hosted.connections)
+
+
+ECHO = b"POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: %d\r\n\r\n%b"
+
+
+@pytest.fixture(scope="module")
+def standing() -> Iterator[Hosted]:
+    with Hosted(Prices().app) as hosted:
+        yield hosted
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    sizes=st.lists(st.one_of(st.none(), st.integers(0, 3000)), min_size=1, max_size=6),
+    cuts=st.lists(st.integers(1, 400), min_size=1, max_size=6),
+)
+def test_however_requests_are_cut_into_pieces_each_is_answered_once_and_in_order(
+    standing: Hosted, sizes: list[int | None], cuts: list[int]
+) -> None:
+    wire = b"".join(PLAIN if size is None else ECHO % (size, b"b" * size) for size in sizes)
+    with Raw(standing.address) as raw:
+        raw.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        start = 0
+        for cut in itertools.cycle(cuts):
+            raw.send(wire[start : start + cut])
+            start += cut
+            if start >= len(wire):
+                break
+        for size in sizes:
+            assert raw.head().status == 200
+            assert json.loads(raw.read()) == ({"plain": True} if size is None else {"bytes": size})
+        assert raw.silent_for(0.01)

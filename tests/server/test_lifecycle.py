@@ -34,11 +34,12 @@ def upstream() -> Iterator[Upstream]:
 
 
 def test_it_listens_within_a_second() -> None:
-    best = 60.0
-    for _ in range(3):
+    """Once in five times at least: the machine may be busy with something else."""
+    times: list[float] = []
+    while len(times) < 5 and min(times, default=9) >= 1:
         with Server() as server:
-            best = min(best, server.started_in)
-    assert best < 1
+            times.append(server.started_in)
+    assert min(times) < 1, times
 
 
 def test_a_reader_of_a_channel_is_sent_away_and_the_process_ends_at_once() -> None:

@@ -6,12 +6,14 @@ async with chromium() as browser, window(browser, server.url) as page:
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from playwright.async_api import Browser, Page, async_playwright
+import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 __all__ = ["CHROMIUM", "chromium", "window"]
 
@@ -29,13 +31,17 @@ _ARGUMENTS = (
 )
 _PATIENCE = 15_000  # milliseconds for anything to appear
 
+expect.set_options(timeout=_PATIENCE)
+
 # Violations of the content security policy are told to the console in words that differ by kind; the event is one.
 _WATCH_POLICY = "addEventListener('securitypolicyviolation', (event) => console.error('policy', event.blockedURI))"
 
 
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
-    """Start a browser with fresh user data."""
+    """Start a browser with fresh user data; skip the test where there is none, but on CI fail it."""
+    if CHROMIUM is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("Chromium is not installed: apt-get install chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*_ARGUMENTS])
         try:

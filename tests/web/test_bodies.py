@@ -161,6 +161,7 @@ def test_a_body_over_the_bound_is_refused_before_it_is_read(backed: Backed, path
         head = raw.head()
         assert (head.status, head.headers["connection"]) == (413, "close")
         assert json.loads(raw.read())["code"] == "body_too_large"
+        raw.finish()
         assert raw.closed()
 
 

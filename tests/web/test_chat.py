@@ -12,6 +12,7 @@ from tests.support.backed import Backed, data_of, error_of, names_of, text_of
 from tests.support.upstream import Script
 
 STREAM = {"accept": "text/event-stream"}
+JSON = {"accept": "application/json"}
 
 
 # The answer.
@@ -215,6 +216,7 @@ def test_the_state_of_a_run_as_json(backed: Backed) -> None:
     before = time.time()
     with backed.ask() as raw:
         run = data_of(raw.rest()[0])["run"]
+    assert backed.server.ask("GET", f"/api/chat/{run}", JSON).headers["cache-control"] == "no-store"
     state = backed.state(run)
     assert before - 1 <= state.pop("created") <= state.pop("ended") <= time.time() + 1
     assert state == {

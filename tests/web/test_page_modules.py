@@ -122,7 +122,7 @@ async def test_markup_stays_text(page: Page, texts: list[list[str]]) -> None:
     ("text", "html"),
     [
         ("one\ntwo\n\nthree", "<p>one\ntwo</p><p>three</p>"),
-        ("# Title #\ntext", "<h3>Title</h3><p>text</p>"),
+        ("# Title \ntext", "<h3>Title</h3><p>text</p>"),
         ("####### no", "<p>####### no</p>"),
         (
             "**bold *both*** `a*b*` _it_",
@@ -156,9 +156,65 @@ async def test_a_table_has_as_many_cells_in_each_row_as_its_head(page: Page) -> 
     assert shown.endswith("<p>after</p>")
 
 
-@pytest.mark.parametrize("unit", ["*", "**a", "`", "[", "_a", "> ", "- ", "|", "https://", "~~", "\\", "1. "])
+_UNITS = ["*", "**a", "`", "[", "_a", "> ", "- ", "|", "https://", "~~", "\\", "1. ", "# ", "- a\n  b\n", " \t"]
+
+
+@pytest.mark.parametrize("unit", _UNITS)
 async def test_no_text_takes_long_or_breaks_the_page(page: Page, unit: str) -> None:
     timed = f"async (text) => {{ await ({HTML})(text); return performance.now(); }}"
     begun = await page.evaluate("performance.now()")
     took = await page.evaluate(timed, unit * 20_000) - begun
     assert took < 2000
+
+
+BODY = """async (turns) => {
+  const { Conversation } = await import(new URL('static/conversation.js', location));
+  const conversation = new Conversation(null);
+  for (const { question, text } of turns) conversation.ask(question, false).answer.text = text;
+  return conversation.body();
+}"""
+
+
+async def test_a_question_without_an_answer_goes_with_the_next_so_that_roles_alternate(page: Page) -> None:
+    turns = [{"question": "a", "text": "A"}, {"question": "b", "text": ""}, {"question": "c", "text": "half"}]
+    body = await page.evaluate(BODY, turns)
+    assert [(each["role"], each["content"]) for each in body["messages"]] == [
+        ("user", "a"),
+        ("assistant", "A"),
+        ("user", "b\n\nc"),
+    ]
+
+
+FULL = """async (texts) => {
+  const { Conversation } = await import(new URL('static/conversation.js', location));
+  const storage = {
+    kept: null,
+    getItem() { return this.kept; },
+    setItem(_, text) {
+      if (text.length > 2000) throw new DOMException('full', 'QuotaExceededError');
+      this.kept = text;
+    },
+  };
+  const conversation = new Conversation(storage);
+  for (const text of texts) conversation.ask('q', false).answer.text = text;
+  conversation.save();
+  return new Conversation(storage).turns.map((turn) => turn.answer.text);
+}"""
+
+
+async def test_a_full_storage_keeps_the_newest_turns(page: Page) -> None:
+    assert await page.evaluate(FULL, ["a" * 900, "b" * 100, "c" * 900]) == ["b" * 100, "c" * 900]
+    assert await page.evaluate(FULL, ["a" * 5000]) == []
+
+
+WAIT = """async ([random, failures]) => {
+  const { Patience } = await import(new URL('static/patience.js', location));
+  const patience = new Patience(() => random);
+  return failures.map((words) => (words ? patience.failed(...words) : patience.succeeded()));
+}"""
+
+
+async def test_waiting_doubles_up_to_a_bound_and_undercuts_no_word_of_the_server(page: Page) -> None:
+    assert await page.evaluate(WAIT, [0, [[None]] * 7]) == [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]
+    assert await page.evaluate(WAIT, [0, [[2000], [2000], None, [2000]]]) == [2000, 4000, None, 2000]
+    assert await page.evaluate(WAIT, [1, [[2000], [2000, 7000], [60_000]]]) == [3000, 10_500, 90_000]

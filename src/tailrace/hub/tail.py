@@ -12,10 +12,10 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from tailrace.errors import StoreUnavailable
+from tailrace.errors import StoreError, StoreUnavailable
 from tailrace.hub.renderer import Renderer
 from tailrace.hub.sink import Framing
-from tailrace.hub.view import View
+from tailrace.hub.view import FEW, View
 from tailrace.hub.window import Window
 from tailrace.log import Head, Page, Position, Record
 from tailrace.log.backoff import Backoff
@@ -37,6 +37,13 @@ class Told(NamedTuple):
     epoch: str
     records: Sequence[Record]
     ends: bool
+
+
+class PageReading(NamedTuple):
+    """A page that is being read, and the tail's head when that began."""
+
+    head: int
+    task: asyncio.Task[Page | None]
 
 
 class Tail:
@@ -74,7 +81,7 @@ class Tail:
         # While the beginning, or what is missing, is being read: what was told in the meantime.
         self._early: list[Told] | None = []
         self._reading: asyncio.Task[None] | None = None
-        self._pages: dict[int, asyncio.Task[Page | None]] = {}
+        self._pages: dict[int, PageReading] = {}
 
     @property
     def ended(self) -> bool:
@@ -113,11 +120,12 @@ class Tail:
         under way are never more than the log has.
         """
         begin = after - after % PAGE
-        task = self._pages.get(begin)
-        if task is None:
-            task = self._pages[begin] = asyncio.create_task(self._read_patiently(begin))
+        reading = self._pages.get(begin)
+        if reading is None or reading.head <= after:  # a page that was asked for before there was anything past `after`
+            task = asyncio.create_task(self._read_patiently(begin))
+            reading = self._pages[begin] = PageReading(self.head, task)
             task.add_done_callback(lambda done: self._page_read(begin, done))
-        return await asyncio.shield(task)
+        return await asyncio.shield(reading.task)
 
     async def _read_patiently(self, after: int) -> Page | None:
         backoff = Backoff()
@@ -132,7 +140,8 @@ class Tail:
         return await self.hub.store.read(self.log, after, PAGE)
 
     def _page_read(self, begin: int, task: asyncio.Task[Page | None]) -> None:
-        if self._pages.get(begin) is task:
+        reading = self._pages.get(begin)
+        if reading is not None and reading.task is task:
             del self._pages[begin]
         if not task.cancelled():
             task.exception()  # for the readers, who may all have left by now
@@ -228,10 +237,21 @@ class Tail:
             if page.head.epoch != self.epoch:
                 self.begin_epoch(page.head.epoch)
             elif epoch == self.epoch:
-                self._extend(page.records, page.head.last if page.head.ended else 0)
+                self._take_page(page)
                 if self.head >= page.head.last and all(map(self._take, self._early)):
                     self._early = None
         return True
+
+    def _take_page(self, page: Page) -> None:
+        before, head = self.head, page.head
+        if head.first - 1 > before:
+            # Trimmed away unread: readers find out from the store, and are told.
+            self._window.clear()
+            self.head = head.first - 1
+            self.hub.mark(self)
+        self._extend(page.records, head.last if head.ended else 0)
+        if self.head == before < head.last:
+            raise StoreError(f"the log has nothing past {before}, though its head is {head.last}")
 
     def begin_epoch(self, epoch: str, head: int = 0) -> None:
         """Go on as another history, known up to `head`; every reader is told."""
@@ -251,13 +271,15 @@ class Tail:
             fresh = [record for record in records if record.offset > self.head]
         if not fresh:
             return
-        # Where some before them were trimmed away unread, readers find out from the store, and are told.
         self._window.extend(fresh)
         self.head = fresh[-1].offset
         self._trim()
-        self.hub.mark(self)
+        if self._views:
+            self.hub.mark(self)
 
     def _trim(self) -> None:
+        if not self._window.full:
+            return
         # What is about to be shown for the first time stays; so does what the store has not got yet.
         needed = min([view.delivered for view in self._views.values() if view.live], default=self.head)
         self._window.trim(needed if self.stored is None else min(needed, self.stored))
@@ -265,11 +287,14 @@ class Tail:
     def deliver(self) -> Iterator[None]:
         """Write what is new to everyone who is live."""
         for view in tuple(self._views.values()):
-            yield from view.deliver()
+            if len(view.live) > FEW:
+                yield from view.deliver()
+            else:
+                view.deliver_few()
         self._trim()
 
     def close(self) -> None:
         """Stop reading."""
-        for task in (self.loading, self._reading, *self._pages.values()):
+        for task in (self.loading, self._reading, *[reading.task for reading in self._pages.values()]):
             if task is not None:
                 task.cancel()

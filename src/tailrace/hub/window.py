@@ -33,6 +33,11 @@ class Window:
         """The oldest record's offset; 0 where there is none."""
         return self._records[0].offset if self._records else 0
 
+    @property
+    def full(self) -> bool:
+        """Whether a bound is passed."""
+        return len(self._records) > WINDOW or (self._bytes > _WINDOW_BYTES and len(self._records) > 1)
+
     def since(self, after: int) -> Iterator[Record] | None:
         """The records past `after`, or None where they begin later than that."""
         if not self._records or after + 1 < self.first:
@@ -40,16 +45,14 @@ class Window:
         return islice(self._records, after + 1 - self.first, None)
 
     def extend(self, records: Sequence[Record]) -> None:
-        """Add the next records. Where some before them are missing, what was here is let go."""
-        if self._records and records[0].offset != self._records[-1].offset + 1:
-            self.clear()
+        """Add the next records; the first of them follows the newest that is here."""
         self._records.extend(records)
         self._bytes += size_of(records)
 
     def trim(self, needed: int) -> None:
         """Keep to the bounds, but never let go of a record past the offset `needed`."""
         records = self._records
-        while len(records) > WINDOW or (self._bytes > _WINDOW_BYTES and len(records) > 1):
+        while self.full:
             if records[0].offset > needed:
                 return
             self._bytes -= records.popleft().size

@@ -28,6 +28,9 @@ Item = str | Delta | Sequence[Delta]
 Producer = AsyncIterable[Item] | Callable[[], AsyncIterable[Item]]
 """Where an answer comes from: an async iterator, or what makes one (so that a resume makes none)."""
 
+# Tuples: a union would be built anew for each look at a delta.
+_SPOKEN = (Text, Thinking, ToolCall)
+_DELTAS = (*_SPOKEN, Usage, Finish)
 _TURN = 0.005  # seconds that a producer which never waits may keep the loop
 _BYTES_PER_TOKEN = 4
 _FIRST_VIEWER = 1.0
@@ -168,10 +171,12 @@ class Run:
 
     def _take(self, item: Item) -> None:
         entries: list[Said] = []
+        texts: list[str] = []
         reason = None
         for delta in _deltas(item):
-            if isinstance(delta, Text | Thinking | ToolCall):
-                entries.append(self._say(delta))
+            if isinstance(delta, _SPOKEN):
+                entries.append(entry(delta))
+                texts.append(delta.arguments if isinstance(delta, ToolCall) else delta.text)
             elif isinstance(delta, Usage):
                 self._merge(delta)
             elif isinstance(delta, Finish):
@@ -179,6 +184,9 @@ class Run:
                 break
             else:
                 raise TypeError(f"a producer yields text, deltas or sequences of deltas, not {type(delta).__name__}")
+        # Once for all that came together: a provider's answer may be one item of many deltas.
+        self._said += _size("".join(texts))
+        self._bytes += _size("".join([data for _, data in entries]))
         if self._bytes > self.options.max_bytes:
             limit = f"the answer is larger than the {self.options.max_bytes} bytes that are allowed"
             self._fail(RunError(ErrorType.POLICY_RUN_TOO_LARGE, limit))
@@ -186,12 +194,6 @@ class Run:
             self._finish(reason, entries)
         elif entries:
             self._append(entries)
-
-    def _say(self, delta: Text | Thinking | ToolCall) -> Said:
-        said = entry(delta)
-        self._said += _size(delta.arguments if isinstance(delta, ToolCall) else delta.text)
-        self._bytes += _size(said[1])
-        return said
 
     def _merge(self, usage: Usage) -> None:
         known = self._usage
@@ -309,7 +311,7 @@ def _producer_failed() -> RunError:
 def _deltas(item: Item) -> Sequence[Delta]:
     if isinstance(item, str):
         return (Text(item),)
-    return (item,) if isinstance(item, Text | Thinking | ToolCall | Usage | Finish) else item
+    return (item,) if isinstance(item, _DELTAS) else item
 
 
 def _size(text: str) -> int:

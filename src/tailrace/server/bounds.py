@@ -133,7 +133,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return _Awaited.HEAD if idle else _Awaited.NOTHING
 
     def _await(self, awaited: _Awaited) -> None:
-        if awaited is self._awaited:
+        if awaited is self._awaited and awaited is not _Awaited.NOTHING:
             return
         self._awaited = awaited
         if self._timer is not None:
@@ -158,6 +158,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(_BODY_TOO_SLOW)
         else:  # it was heard meanwhile, or it is not the client who is late
             self._timer = self.loop.call_later(left if left > 0 else BODY_SECONDS, self._on_body_late)
+
+    def handle_websocket_upgrade(self) -> None:
+        """Leave the connection to another protocol, and its deadlines too."""
+        self._deaf = True
+        super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser did not take."""

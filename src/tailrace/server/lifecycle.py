@@ -23,7 +23,7 @@ from tailrace.errors import SettingsError
 from tailrace.facade import Tailrace
 from tailrace.server.protocol import LaneProtocol
 from tailrace.server.settings import Settings
-from tailrace.server.sockets import accept_all, listen
+from tailrace.server.sockets import accept_all, allow_connections, listen
 
 __all__ = ["run", "serve"]
 
@@ -70,6 +70,7 @@ def _run(server: LeavingServer) -> int:
     except SettingsError as error:
         click.echo(f"tailrace: {error}", err=True)
         return 2
+    allow_connections()
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     asyncio_run(server.serve(sockets=[listener]), loop_factory=server.config.get_loop_factory())
     return 0

@@ -7,12 +7,14 @@ frames leave.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import resource
 import socket
 
 from tailrace.errors import SettingsError
 
-__all__ = ["listen"]
+__all__ = ["accept_all", "allow_connections", "listen"]
 
 SEND_BUFFER = 131_072
 """Bytes that the kernel holds for one slow reader (it books twice as many): loopback takes 3.9 MB unbidden."""
@@ -54,6 +56,14 @@ def _bound(listener: socket.socket, silence: float) -> None:
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         # Data that is not acknowledged for so long ends the connection; the default is a quarter of an hour.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1000, int(silence * 800)))
+
+
+def allow_connections() -> None:
+    """Raise this process's limit of open files as far as it may: a connection is one, and a shell allows 1024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Some systems call the limit infinite and refuse it all the same; the old one then has to do.
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def accept_all(listener: socket.socket) -> list[socket.socket]:

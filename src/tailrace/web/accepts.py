@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from starlette.datastructures import Headers
 
-__all__ = ["wants_json", "wants_stream"]
+__all__ = ["AS_IT_IS", "wants_json", "wants_stream"]
+
+AS_IT_IS = {"cache-control": "no-store"}
+"""For JSON about what changes: under the same URL there is a stream, and no cache may answer for either."""
 
 
 def wants_stream(headers: Headers) -> bool:

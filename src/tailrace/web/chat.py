@@ -16,7 +16,7 @@ from tailrace.chat.gateway import Gateway
 from tailrace.chat.models import Target
 from tailrace.facade import Answered, Tailrace, cursor_of
 from tailrace.runs import RunOptions, Summary
-from tailrace.web.accepts import wants_json, wants_stream
+from tailrace.web.accepts import AS_IT_IS, wants_json, wants_stream
 from tailrace.web.bodies import ChatBody, encode, parse, read_body
 from tailrace.web.options import WebOptions
 from tailrace.web.origins import Origins
@@ -102,7 +102,7 @@ class Chat:
         """Watch a run, from its start or a cursor; or look at its state."""
         run = request.path_params["run"]
         if wants_json(request.headers):
-            return JSONResponse(_state(run, await self._tailrace.runs.summary(run, None)))
+            return JSONResponse(_state(run, await self._tailrace.runs.summary(run, None)), headers=AS_IT_IS)
         snapshot = request.query_params.get("snapshot") == "1"
         reading = await self._tailrace.runs.read(run, None, cursor_of(request.scope), snapshot=snapshot)
         return self._tailrace.respond(reading)

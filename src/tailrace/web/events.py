@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from tailrace.channels import History
 from tailrace.facade import Answered, Tailrace, cursor_of
-from tailrace.web.accepts import wants_json
+from tailrace.web.accepts import AS_IT_IS, wants_json
 from tailrace.web.bodies import PublishBody, parse, read_body
 from tailrace.web.options import WebOptions
 from tailrace.web.origins import Origins
@@ -58,7 +58,7 @@ class Events:
         cursor = cursor_of(request.scope)
         if wants_json(request.headers):
             history = await self._tailrace.channels.history(channel, cursor, _limit(query.get("limit")))
-            return JSONResponse(_retained(channel, history))
+            return JSONResponse(_retained(channel, history), headers=AS_IT_IS)
         reading = await self._tailrace.channels.read(
             channel, cursor, earliest=query.get("from") == "earliest", only=query.getlist("event")
         )

@@ -18,7 +18,7 @@ export function unanswered(key) {
 }
 
 function nothingSaid() {
-  return { text: "", thinking: "", tools: [], model: "", finish: null, error: null };
+  return { text: "", thinking: "", tools: [], finish: null, error: null };
 }
 
 /** Whether nothing more will come. */
@@ -33,18 +33,13 @@ export function ending(answer) {
 }
 
 const TAKERS = new Map([
-  ["start", (answer, { model }) => Object.assign(answer, { model })],
   ["message", (answer, { text }) => { answer.text += text; }],
   ["thinking", (answer, { text }) => { answer.thinking += text; }],
   ["tool", takeTool],
-  ["finish", (answer, finish) => Object.assign(answer, { finish, model: finish.model })],
+  ["finish", (answer, finish) => Object.assign(answer, { finish })],
   ["error", (answer, { error }) => Object.assign(answer, { error })],
-  ["snapshot", (answer, { text, thinking }) => Object.assign(answer, { text, thinking })],
   ["resume", takeVerdict],
 ]);
-
-/** Events that set the position instead of moving it on: they are never "seen already". */
-const PLACES = new Set(["resume", "snapshot"]);
 
 /**
  * Take the next event of the run; events that are unknown, or were taken already, change nothing.
@@ -52,7 +47,8 @@ const PLACES = new Set(["resume", "snapshot"]);
  * @param {import("./sse.js").StreamEvent} event
  */
 export function take(answer, event) {
-  if (!PLACES.has(event.type) && isSeen(answer.cursor, event.id)) return;
+  // A verdict on the cursor sets the position, back too: it is never one that was seen already.
+  if (event.type !== "resume" && isSeen(answer.cursor, event.id)) return;
   TAKERS.get(event.type)?.(answer, JSON.parse(event.data));
   answer.cursor = event.lastEventId || answer.cursor;
 }
@@ -67,7 +63,7 @@ function takeVerdict(answer, { recovered, reason, missed }) {
   if (recovered) return;
   if (reason === "trimmed") answer.missed += missed ?? 1;
   // The server did not know the cursor, and begins from the start.
-  else Object.assign(answer, nothingSaid());
+  else Object.assign(answer, nothingSaid(), { cursor: "" });
 }
 
 /** An id is `<epoch>-<offset>`; within an epoch the offsets rise. */

@@ -1,12 +1,12 @@
 /**
- * Markdown cut into blocks: headings, paragraphs, lists, quotes, tables, code. Only strings are read here; nodes are made
- * elsewhere.
+ * Markdown cut into blocks: headings, paragraphs, lists, quotes, tables, code. Only strings are read here; nodes are
+ * made elsewhere.
  *
  * Reading goes line by line and never looks back, so that a text which grows changes nothing but its last block.
  */
 
 const FENCE = /^ {0,3}(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^`]*$/;
-const HEADING = /^ {0,3}(#{1,6})[ \t]+(.*?)[ \t]*#*$/;
+const HEADING = /^ {0,3}(#{1,6})[ \t]+(.*)$/;
 const RULE = /^ {0,3}([-*_])[ \t]*(?:\1[ \t]*){2,}$/;
 const QUOTE = /^ {0,3}>/;
 const ITEM = /^( {0,3})([-*+]|\d{1,9}[.)])([ \t]+|$)/;
@@ -85,9 +85,8 @@ const code = {
   block(reader) {
     const [, fence, language] = FENCE.exec(reader.take());
     const lines = reader.takeWhile((line) => !closes(line, fence));
-    const isClosed = !reader.done;
-    if (isClosed) reader.take();
-    return { kind: "code", language, code: lines.join("\n"), isClosed };
+    if (!reader.done) reader.take();
+    return { kind: "code", language, code: lines.join("\n") };
   },
 };
 
@@ -100,7 +99,7 @@ const heading = {
   begins: ({ line }) => HEADING.test(line),
   block(reader) {
     const [, marks, text] = HEADING.exec(reader.take());
-    return { kind: "heading", level: marks.length, text };
+    return { kind: "heading", level: marks.length, text: text.trimEnd() };
   },
 };
 
@@ -149,8 +148,8 @@ function takeItem(reader) {
     lines.push(reader.take());
   }
   const [first, ...rest] = lines;
-  const indents = rest.filter((line) => isUnder(line)).map((line) => line.search(/\S|$/));
-  const indent = Math.min(mark.length, ...indents);
+  const indents = rest.filter(isUnder).map((line) => line.search(/\S|$/));
+  const indent = indents.reduce((least, each) => Math.min(least, each), mark.length);
   return [first, ...rest.map((line) => line.replace(new RegExp(`^(?:\\t| {0,${indent}})`), ""))].join("\n");
 }
 

@@ -86,7 +86,8 @@ function show() {
   composer.isAnswering = answer !== null && !isOver(answer) && answer.state !== "locked";
   status.show(answer, stream?.waiting ?? null);
   showLock(answer?.state === "locked");
-  if (answer) readOut(view.show());
+  const settled = view?.show() ?? [];
+  if (stream) readOut(settled); // not what was there before a reload
   if (answer && isOver(answer)) save();
 }
 

@@ -40,6 +40,8 @@ export class Composer {
 
   /** Let the reader write. */
   focus() {
+    // On a touch screen it would open the keyboard, over the answer.
+    if (matchMedia("(pointer: coarse)").matches) return;
     this.#form.elements.question.focus();
   }
 

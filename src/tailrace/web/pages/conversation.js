@@ -47,7 +47,7 @@ export class Conversation {
     this.save();
   }
 
-  /** The body that asks the last question, all before it included. The same each time, as an idempotency key demands. */
+  /** The body that asks the last question, with all before it. The same each time, as an idempotency key demands. */
   body() {
     const messages = [];
     for (const { question, answer } of this.turns) {

@@ -7,8 +7,8 @@
  * server asks for (at least); `appointed` is exactly when it wants to see us, also in milliseconds from now.
  */
 export class Lost extends Error {
-  constructor(message, { after = null, appointed = null } = {}) {
-    super(message);
+  constructor(message, { after = null, appointed = null, cause } = {}) {
+    super(message, { cause });
     this.after = after;
     this.appointed = appointed;
   }

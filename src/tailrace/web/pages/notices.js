@@ -29,8 +29,8 @@ const DETAILS = {
 };
 
 const STOPS = {
-  caller_cancelled: "It ends here because it was stopped.",
-  caller_gone: "It ends here because nobody was watching for a while.",
+  caller_cancelled: "Stopped on request.",
+  caller_gone: "Stopped, since nobody was watching for a while.",
 };
 
 const REFUSALS = {
@@ -63,8 +63,8 @@ const FINISHES = new Map([
 /** What can be done about an end that nobody wanted. */
 const ADVICE = {
   stopped: "Go on with another question, or ask this one again.",
-  failed: "What arrived is kept; asking again begins anew.",
-  gone: "What arrived is kept; asking again begins anew.",
+  failed: "What arrived stays; asking again starts over.",
+  gone: "What arrived stays; asking again starts over.",
 };
 
 /** Say what can be done about an answer that is over; nothing where nothing need be done. */
@@ -91,7 +91,7 @@ function describeFailure({ error, refusal }) {
 /** Say who answered, what it took, and what is special about the end; a list of short phrases. */
 export function facts({ finish, missed }) {
   const phrases = [];
-  if (missed > 0) phrases.push(`${missed} pieces are missing`);
+  if (missed > 0) phrases.push(`pieces missing: ${missed}`);
   if (!finish) return phrases;
   const { model, provider, usage, finish_reason: reason } = finish;
   const about = usage.estimated ? "about " : "";

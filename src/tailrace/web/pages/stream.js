@@ -6,7 +6,7 @@
  * told is the page's.
  *
  *     asking ──> live ──> (lost) reconnecting ──> resumed ──> …
- *        each of them ──> done, stopped, failed, gone (the server does not have the run any more), locked (needs a key)
+ *     each of them ──> done, stopped, failed, gone (the server has lost the run) or locked (it wants a key)
  */
 
 import { ending, take } from "./answer.js";

@@ -61,8 +61,7 @@ export class TurnView {
 
   #showEnd(answer) {
     const { ending, facts: line, copy } = this.#parts;
-    const { label, detail } = describe(answer);
-    if (TOLD_BY_THE_ANSWER.has(answer.state)) ending.textContent = `${label}. ${detail}`;
+    if (TOLD_BY_THE_ANSWER.has(answer.state)) ending.textContent = describe(answer).detail;
     line.textContent = facts(answer).join(" · ");
     // The clipboard is there on secure origins only.
     copy.hidden = !answer.text || !navigator.clipboard;
