@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.channels import RESERVED, Channels, _text
@@ -40,6 +40,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
+@settings(deadline=None)
 def test_what_is_no_string_is_sent_as_json_without_blanks(value: Any) -> None:
     sent = _text(value)
     if isinstance(value, str):
@@ -61,6 +62,7 @@ def test_a_value_that_contains_itself_is_refused() -> None:
 
 
 @given(st.text(max_size=130))
+@settings(deadline=None)
 async def test_a_channels_name_is_of_the_contracts_alphabet(name: str) -> None:
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~:-"
     allowed = 1 <= len(name) <= 128 and set(name) <= set(alphabet) and name not in {".", ".."}

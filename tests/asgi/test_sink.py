@@ -68,7 +68,7 @@ async def test_it_takes_everything_when_idle_and_nothing_while_a_write_is_under_
     stream.client.reading.clear()
     assert stream.sink.write(b"one") == 3
     await stream.settle()
-    assert stream.sink.backlog() == 0, "send has it"
+    assert stream.sink.backlog() == 3, "send has it, and has not come back"
     with pytest.raises(BlockingIOError):
         stream.sink.write(b"two")
     stream.client.reading.set()
@@ -86,9 +86,10 @@ async def test_what_is_queued_goes_behind_what_is_under_way() -> None:
     stream.sink.write(b"one")
     await stream.settle()
     assert not stream.sink.queue(b"two")
-    assert stream.sink.backlog() == 3
+    assert (stream.sink.backlog(), stream.sink.acknowledged()) == (6, 0)
     stream.client.reading.set()
     await stream.settle()
+    assert (stream.sink.backlog(), stream.sink.acknowledged()) == (0, 6)
     assert stream.client.sent == [(b"one", True), (b"two", True)]
     stream.client.gone.set()
     await stream.over()

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import pytest
-from tests.support.scripted import Reply, ScriptedServer, Seen, problem, refused_url, stream
 
 from tailrace.client import (
     AsyncClient,
@@ -26,6 +25,7 @@ from tailrace.client import (
     Tool,
 )
 from tailrace.errors import ErrorType, RequestRefused, RunError, Unreachable
+from tests.support.scripted import Reply, ScriptedServer, Seen, problem, refused_url, stream
 
 READY = b'retry: 20\nid: e-0\nevent: ready\ndata: {"channels":["news"]}\n\n'
 START = b'retry: 20\nid: r1-0\nevent: start\ndata: {"run":"r1","model":"m"}\n\n'

@@ -39,6 +39,7 @@ class ListSink:
         self.settled = 0
         self.dead = False
         self.consumer: Consumer | None = None
+        self.acknowledges: Callable[[int], int] = lambda taken: taken
 
     def bind(self, consumer: Consumer) -> None:
         """Remember who feeds it."""
@@ -66,8 +67,12 @@ class ListSink:
         return False
 
     def backlog(self) -> int:
-        """What was queued and is not taken yet."""
-        return len(self.queued)
+        """What was queued and is not taken yet, and what was and is not acknowledged."""
+        return len(self.queued) + len(self.taken) - self.acknowledged()
+
+    def acknowledged(self) -> int:
+        """What the peer has of it, by what `acknowledges` says."""
+        return self.acknowledges(len(self.taken))
 
     def settle(self) -> None:
         """Count it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.errors import ErrorType, RunError
@@ -61,6 +61,7 @@ def test_half_of_a_surrogate_pair_is_said_as_the_replacement_character(text: str
 
 
 @given(DELTAS)
+@settings(deadline=None)
 def test_whatever_is_said_can_be_rendered_and_comes_back(deltas: list[Text | Thinking | ToolCall]) -> None:
     log = records(start_entry("r", "m"), *map(entry, deltas), DONE)
     events = Decoder().receive(b"".join(NativeRenderer().render("r", log)))
@@ -81,6 +82,7 @@ def test_a_record_without_data_is_not_shown() -> None:
 
 
 @given(DELTAS, st.data())
+@settings(deadline=None)
 def test_a_summary_is_the_same_however_the_records_come(
     deltas: list[Text | Thinking | ToolCall], data: st.DataObject
 ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tailrace.errors import StoreUnavailable
@@ -18,9 +18,6 @@ from tests.support.producers import Counted
 from tests.support.viewers import House
 
 pytestmark = pytest.mark.anyio
-
-
-# Reading.
 
 
 async def test_a_cursor_gets_exactly_the_rest_and_the_end_gets_nothing() -> None:
@@ -150,7 +147,7 @@ STEPS = st.lists(st.integers(0, 5), min_size=1, max_size=8)
 
 
 @given(st.lists(st.text("ab\n\r\u2028é", max_size=4), max_size=400), STEPS)
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_any_sequence_of_drops_and_resumes_gives_exactly_the_log(words: list[str], steps: list[int]) -> None:
     async def scenario() -> None:
         async with House() as house:

@@ -14,12 +14,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from tests.support.scripted import Reply, ScriptedServer, problem, refused_url, stream
 
 from tailrace.client import Client
 from tailrace.server import cli
 from tailrace.server.commands import target
 from tailrace.server.settings import Settings
+from tests.support.scripted import Reply, ScriptedServer, problem, refused_url, stream
 
 READY = b'id: e-0\nevent: ready\ndata: {"channels":["news"]}\n\n'
 START = b'retry: 20\nid: r1-0\nevent: start\ndata: {"run":"r1","model":"m"}\n\n'

@@ -1,4 +1,4 @@
-"""A real browser: Debian's Chromium, driven by Playwright.
+"""A real browser on the chat page: Debian's Chromium, driven by Playwright.
 
 async with chromium() as browser, window(browser, server.url) as page:
     ...
@@ -30,6 +30,10 @@ _ARGUMENTS = (
     "--disable-sync",
 )
 _PATIENCE = 15_000  # milliseconds for anything to appear
+_LOADS_WITHIN = 5_000
+
+# Chromium drops what it is loading when any network interface of the machine comes or goes, as those of containers do.
+_NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
 
 expect.set_options(timeout=_PATIENCE)
 
@@ -52,7 +56,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def window(browser: Browser, url: str, *, accept: Iterable[str] = (), **options: Any) -> AsyncIterator[Page]:
-    """Open `url` in a window of its own, with nothing kept from others.
+    """Open the chat page at `url` in a window of its own, with nothing kept from others.
 
     Whatever the page complains about fails the test, but for complaints that contain one of `accept`:
     the browser itself logs each request that fails.
@@ -65,9 +69,22 @@ async def window(browser: Browser, url: str, *, accept: Iterable[str] = (), **op
     page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     try:
-        await page.goto(url)
+        await _load(page, url)
         yield page
     finally:
         await context.close()
-    unexpected = [each for each in complaints if not any(known in each for known in accept)]
+    unexpected = [each for each in complaints if not any(known in each for known in (_NETWORK_CHANGED, *accept))]
     assert not unexpected, unexpected
+
+
+async def _load(page: Page, url: str) -> None:
+    """Load the chat page until its scripts run: then there is nothing to send, and the button says so."""
+    for attempts_left in (2, 1, 0):
+        await page.goto(url)
+        try:
+            await expect(page.get_by_role("button", name="Send")).to_be_disabled(timeout=_LOADS_WITHIN)
+        except AssertionError:
+            if not attempts_left:
+                raise
+        else:
+            return

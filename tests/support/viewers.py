@@ -96,6 +96,9 @@ class Viewer:
     def backlog(self) -> int:
         return 0
 
+    def acknowledged(self) -> int:
+        return len(self.data)
+
     def settle(self) -> None:
         pass
 

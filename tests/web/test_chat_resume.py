@@ -13,9 +13,6 @@ from tests.support.upstream import Script
 STREAM = {"accept": "text/event-stream"}
 
 
-# Coming back.
-
-
 def test_every_cursor_gets_exactly_the_rest(backed: Backed) -> None:
     with backed.ask() as raw:
         whole = raw.rest()

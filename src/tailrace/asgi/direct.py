@@ -11,6 +11,7 @@ import asyncio
 import errno
 import fcntl
 import os
+import socket
 import struct
 import termios
 from collections.abc import Callable
@@ -20,6 +21,10 @@ from typing import Protocol
 from tailrace.hub import Consumer, Framing
 
 __all__ = ["Connection", "DirectSink"]
+
+# `struct tcp_info` of linux/tcp.h: eight bytes, 24 words of four, two pacing rates, `tcpi_bytes_acked`.
+_BYTES_ACKED = 8 + 24 * 4 + 2 * 8
+_TCP_INFO = _BYTES_ACKED + 8
 
 _MOST_EARLY_BYTES = 65_536
 """What a client may send while it is being streamed to, before we stop reading from it."""
@@ -106,6 +111,15 @@ class DirectSink(asyncio.Protocol):
         except OSError:
             return pending
         return pending + int(unacknowledged)
+
+    def acknowledged(self) -> int:
+        """Bytes that the peer has acknowledged, where the kernel tells; else what the backlog lacks."""
+        try:
+            info = self._transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO)
+            (acknowledged,) = struct.unpack_from("Q", info, _BYTES_ACKED)
+        except (OSError, AttributeError, struct.error):
+            return -self.backlog()
+        return int(acknowledged)
 
     def settle(self) -> None:
         """Let go of the HTTP protocol: the stream lasts."""

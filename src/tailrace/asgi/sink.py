@@ -27,6 +27,8 @@ class AsgiSink:
     def __init__(self, send: Send) -> None:
         self._send = send
         self._pending = bytearray()
+        self._taken = 0
+        self._sent = 0
         self._busy = False
         self._finished = False
         self._aborted = False
@@ -57,12 +59,17 @@ class AsgiSink:
 
     def _take(self, data: bytes) -> None:
         self._pending += data
+        self._taken += len(data)
         self._busy = True
         self._wake.set()
 
     def backlog(self) -> int:
-        """Bytes handed to `send` that it has not taken."""
-        return len(self._pending) if self._busy else 0
+        """Bytes that `send` has not come back from."""
+        return self._taken - self._sent
+
+    def acknowledged(self) -> int:
+        """Bytes that `send` came back from; what becomes of them after that is the server's matter."""
+        return self._sent
 
     def settle(self) -> None:
         """Nothing to give up."""
@@ -114,6 +121,7 @@ class AsgiSink:
             body, self._pending = bytes(self._pending), bytearray()
             last = self._finished
             await self._send({"type": "http.response.body", "body": body, "more_body": not last})
+            self._sent += len(body)
             if last:
                 return
             if not self._pending:

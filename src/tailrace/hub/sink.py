@@ -72,7 +72,11 @@ class Sink(Protocol):
         ...
 
     def backlog(self) -> int:
-        """Bytes that were taken and have not reached the peer; what matters is whether it shrinks."""
+        """Bytes that were taken and that the peer has not acknowledged."""
+        ...
+
+    def acknowledged(self) -> int:
+        """A number that changes when, and only when, the peer takes something."""
         ...
 
     def settle(self) -> None:

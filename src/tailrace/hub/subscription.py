@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -27,9 +28,9 @@ __all__ = ["Subscription"]
 log = logging.getLogger("tailrace")
 
 CLOSED = -1
-_HAS_ROOM = -1.0
-_LOOKS = 4
-"""How often a full sink is looked at within the write timeout: a cut comes at most a quarter of it late."""
+_NOTHING_OWED = math.inf
+_LOOKS = 6
+"""How often it is looked, within the write timeout, whether the peer takes anything."""
 _TELL_AFTER = 256
 """Hidden records after which a reader's cursor is moved on: far fewer than a channel keeps."""
 
@@ -42,13 +43,14 @@ class Subscription:
     """One reader of one view. `cursor` is the offset up to which its sink has taken everything."""
 
     __slots__ = (
-        "_backlog",
-        "_full_since",
+        "_acknowledged",
+        "_heard_at",
         "_room",
         "_sink",
         "_task",
         "cursor",
         "epoch",
+        "full",
         "lasting",
         "on_closed_call",
         "slot",
@@ -70,8 +72,9 @@ class Subscription:
         self.wrote_at = view.tail.hub.clock.monotonic()
         self.slot = -1
         self._sink: Sink | None = None
-        self._full_since = _HAS_ROOM
-        self._backlog = 0
+        self.full = False  # whether the sink takes nothing now
+        self._acknowledged = 0
+        self._heard_at = _NOTHING_OWED  # when the peer, being owed something, was last seen to take any of it
         self._room: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self.hub.enter(self)
@@ -96,11 +99,6 @@ class Subscription:
         """Records between the cursor and the head."""
         return self.view.tail.head - self.cursor
 
-    @property
-    def full(self) -> bool:
-        """Whether the sink takes nothing now."""
-        return self._full_since != _HAS_ROOM
-
     def bind(self, sink: Sink) -> None:
         """Begin to feed `sink`, from the cursor on."""
         if self.closed:
@@ -124,10 +122,10 @@ class Subscription:
         self.pump()
 
     def _go_on(self, sink: Sink) -> None:
-        self._full_since = _HAS_ROOM
+        self.full = False
         self.write = sink.write
         self.wrote_at = self.hub.clock.monotonic()
-        self.hub.wheel.schedule(self, self.hub.options.heartbeat)
+        self.hub.wheel.schedule(self, self._next_look(self.wrote_at))
 
     def pump(self) -> None:
         """Write from the cursor towards the head, as far as the sink takes it and the tail reaches back."""
@@ -158,7 +156,7 @@ class Subscription:
             return None
 
     def _takes(self) -> bool:
-        return self._sink is not None and self._full_since == _HAS_ROOM
+        return self._sink is not None and not self.full
 
     def _arrive(self) -> None:
         if not self.view.tail.ended:
@@ -258,11 +256,12 @@ class Subscription:
     def _rest(self, sink: Sink) -> None:
         self.view.leave(self)
         self.write = _unbound
-        self._backlog = sink.backlog()
         if self.full:
             return
-        self._full_since = self.hub.clock.monotonic()
-        self.hub.wheel.schedule(self, self.hub.options.write_timeout / _LOOKS)
+        self.full = True
+        self._acknowledged = sink.acknowledged()
+        self._heard_at = now = self.hub.clock.monotonic()
+        self.hub.wheel.schedule(self, self._next_look(now))
         self.hub.meter.add("streams.full")
 
     def note(self, joined: Joined) -> None:
@@ -312,33 +311,44 @@ class Subscription:
         if self._sink is None or self.closed:
             return None
         self._sink.settle()
-        return self._check_progress(self._sink, now) if self.full else self._check_silence(now)
-
-    def _check_silence(self, now: float) -> float | None:
-        heartbeat = self.hub.options.heartbeat
-        silent = now - self.wrote_at
-        if silent >= heartbeat:
-            silent = 0.0
-            if self.told < self.cursor and self.view.renderer.hides:
-                self._tell_cursor()
-            else:
-                self._say(HEARTBEAT)
-                self.hub.meter.add("heartbeats")
+        if self._is_stuck(self._sink, now):
+            self.hub.meter.add("cuts.write_timeout")
+            self.abort("write_timeout")
+        elif not self.full:
+            self._break_silence(now)
         # A heartbeat that found the sink full, or gone, has changed what is to be waited for.
-        return None if self.slot >= 0 or self.closed else heartbeat - silent
+        return None if self.slot >= 0 or self.closed else self._next_look(now)
 
-    def _check_progress(self, sink: Sink, now: float) -> float | None:
-        backlog = sink.backlog()
-        if backlog < self._backlog:
-            self._full_since = now
-        self._backlog = backlog
+    def _is_stuck(self, sink: Sink, now: float) -> bool:
+        """Whether the peer, being owed something, has taken nothing for too long.
+
+        Where the sink has room still, what is owed may have been owed since the look before, so two looks less
+        are waited: a peer whose network is gone is found within the write timeout.
+        """
+        acknowledged = sink.acknowledged()
+        if not sink.backlog():
+            self._heard_at = _NOTHING_OWED
+        elif acknowledged != self._acknowledged or self._heard_at == _NOTHING_OWED:
+            self._heard_at = now
+        self._acknowledged = acknowledged
         patience = self.hub.options.write_timeout
-        left = self._full_since + patience - now
-        if left > 0:
-            return min(left, patience / _LOOKS)
-        self.hub.meter.add("cuts.write_timeout")
-        self.abort("write_timeout")
-        return None
+        return now - self._heard_at >= (patience if self.full else patience * (1 - 2 / _LOOKS))
+
+    def _next_look(self, now: float) -> float:
+        options = self.hub.options
+        look = options.write_timeout / _LOOKS
+        if self.full:
+            return min(look, self._heard_at + options.write_timeout - now)
+        return min(look, self.wrote_at + options.heartbeat - now)
+
+    def _break_silence(self, now: float) -> None:
+        if now - self.wrote_at < self.hub.options.heartbeat:
+            return
+        if self.told < self.cursor and self.view.renderer.hides:
+            self._tell_cursor()
+        else:
+            self._say(HEARTBEAT)
+            self.hub.meter.add("heartbeats")
 
     def lost(self, error: OSError) -> None:
         """Give up after a failed write: no `connection_lost` follows one that was not the transport's own."""

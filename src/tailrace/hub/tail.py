@@ -231,15 +231,17 @@ class Tail:
             self._early.clear()  # the read shows it
             epoch = self.epoch
             page = await self._read(self.head)
+            if epoch != self.epoch:
+                continue  # a reader's page was quicker to show a newer one
             if page is None:
                 self._early = None
                 return False
-            if page.head.epoch != self.epoch:
+            if page.head.epoch != epoch:
                 self.begin_epoch(page.head.epoch)
-            elif epoch == self.epoch:
-                self._take_page(page)
-                if self.head >= page.head.last and all(map(self._take, self._early)):
-                    self._early = None
+                continue
+            self._take_page(page)
+            if self.head >= page.head.last and all(map(self._take, self._early)):
+                self._early = None
         return True
 
     def _take_page(self, page: Page) -> None:

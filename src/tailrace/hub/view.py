@@ -51,6 +51,8 @@ class Joined:
         """Move a cursor past records that nothing shows."""
         if subscription.cursor == self.after and subscription.epoch == self.epoch:
             subscription.cursor = self.last
+        else:
+            subscription.pump()  # it came in the middle of the pass
 
     def tell(self, subscription: Subscription) -> None:
         """Have a subscription that has all of it note what its client knows of it."""
@@ -115,7 +117,8 @@ class View:
     def enter(self, subscription: Subscription) -> None:
         """Take a subscription that stands at the head and has room into the passes."""
         if not self.live:
-            self.delivered = subscription.cursor
+            # A cursor from another instance may be ahead of what this one was told; others at the head are not.
+            self.delivered = min(subscription.cursor, self.tail.head)
         self.live[subscription] = None
 
     def leave(self, subscription: Subscription) -> None:

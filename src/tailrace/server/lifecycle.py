@@ -123,11 +123,19 @@ class LeavingServer(uvicorn.Server):
             loop.call_soon_threadsafe(self._cut)
 
     def _begin_leaving(self) -> None:
-        self._leaving = asyncio.get_running_loop().create_task(self._leave())
+        self._leaving = asyncio.get_running_loop().create_task(self._leave_in_order())
 
     def _cut(self) -> None:
         if self._tailrace is not None:
             self._tailrace.hub.abort_all()
+
+    async def _leave_in_order(self) -> None:
+        try:
+            await self._leave()
+        except Exception:
+            log.exception("leaving in order failed")
+        finally:
+            self.should_exit = True  # whatever happened: a process that was told to go must not stay
 
     async def _leave(self) -> None:
         settings, tailrace = self._settings, self._tailrace
@@ -140,7 +148,6 @@ class LeavingServer(uvicorn.Server):
             await tailrace.drain()
         elif settings.drain_timeout:
             await self._wait_for_streams(settings.drain_timeout)
-        self.should_exit = True
 
     async def _wait_for_streams(self, seconds: float) -> None:
         """Give an application that drains by itself its time."""

@@ -49,13 +49,12 @@ def _bound(listener: socket.socket, silence: float) -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    # Probes begin after a third of the time and come often enough that the last falls within it.
-    for option, seconds in (("TCP_KEEPIDLE", silence / 3), ("TCP_KEEPINTVL", silence / 6)):
+    # For a peer that is owed nothing: probes begin after a third of the time, and the last falls within it.
+    # One that is owed something is the subscription's to watch. TCP_USER_TIMEOUT would do it here, but it also
+    # ends a connection whose reader is slow: its window, though it moves, never takes a whole segment.
+    for option, value in (("TCP_KEEPIDLE", silence / 3), ("TCP_KEEPINTVL", silence / 6), ("TCP_KEEPCNT", 3)):
         if hasattr(socket, option):
-            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), max(1, int(seconds)))
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        # Data that is not acknowledged for so long ends the connection; the default is a quarter of an hour.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, max(1000, int(silence * 800)))
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), max(1, int(value)))
 
 
 def allow_connections() -> None:

@@ -18,7 +18,7 @@ from tailrace.errors import SettingsError
 from tailrace.server.settings.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
 __all__ = [
     "KINDS",
@@ -42,10 +42,10 @@ Count = Annotated[int, Meta(ge=1)]
 NonEmpty = Annotated[str, Meta(min_length=1)]
 
 
-def check_default(name: str, providers: Collection[str], models: Collection[str]) -> None:
-    """Raise SettingsError unless `name` is a named model, a provider, or a `provider/model`."""
+def check_default(name: str, providers: Mapping[str, Provider], models: Collection[str]) -> None:
+    """Raise SettingsError unless `name` is a named model or a `provider/model`; the demo's bare name is one too."""
     provider, slash, model = name.partition("/")
-    if name in models or (provider in providers and (model or not slash)):
+    if name in models or (provider in providers and (model or (not slash and providers[provider].kind == "demo"))):
         return
     known = ", ".join([*models, *providers, *(f"{each}/<model>" for each in providers)])
     raise SettingsError(f"nothing answers to {name!r}; known: {known}")
