@@ -12,7 +12,7 @@ run: setup
 	$(BIN)/tailrace serve --port $(PORT) $(if $(CONFIG),--config $(CONFIG))
 
 test: setup
-	@scripts/system-packages chromium iproute2 iptables gcc
+	@scripts/system-packages chromium iproute2 openssl
 	$(BIN)/pytest
 
 check: setup

@@ -10,4 +10,4 @@ import sys
 from tailrace.client import Client
 
 for event in Client(sys.argv[1]).subscribe(sys.argv[2]):
-    print(event.event, event.data, flush=True)  # noqa: T201  # what this program is for
+    print(event.event, event.data, flush=True)

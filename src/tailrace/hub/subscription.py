@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -28,7 +27,6 @@ __all__ = ["Subscription"]
 log = logging.getLogger("tailrace")
 
 CLOSED = -1
-_NOTHING_OWED = math.inf
 _LOOKS = 6
 """How often it is looked, within the write timeout, whether the peer takes anything."""
 _TELL_AFTER = 256
@@ -45,6 +43,7 @@ class Subscription:
     __slots__ = (
         "_acknowledged",
         "_heard_at",
+        "_owed",
         "_room",
         "_sink",
         "_task",
@@ -74,7 +73,8 @@ class Subscription:
         self._sink: Sink | None = None
         self.full = False  # whether the sink takes nothing now
         self._acknowledged = 0
-        self._heard_at = _NOTHING_OWED  # when the peer, being owed something, was last seen to take any of it
+        self._owed = False  # whether the peer had not taken everything when it was last looked
+        self._heard_at = 0.0  # when it was last seen to be owed nothing, or to take something
         self._room: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self.hub.enter(self)
@@ -259,7 +259,7 @@ class Subscription:
         if self.full:
             return
         self.full = True
-        self._acknowledged = sink.acknowledged()
+        self._acknowledged, self._owed = sink.acknowledged(), True
         self._heard_at = now = self.hub.clock.monotonic()
         self.hub.wheel.schedule(self, self._next_look(now))
         self.hub.meter.add("streams.full")
@@ -325,21 +325,26 @@ class Subscription:
         Where the sink has room still, what is owed may have been owed since the look before, so two looks less
         are waited: a peer whose network is gone is found within the write timeout.
         """
-        acknowledged = sink.acknowledged()
-        if not sink.backlog():
-            self._heard_at = _NOTHING_OWED
-        elif acknowledged != self._acknowledged or self._heard_at == _NOTHING_OWED:
+        if self._has_everything():
+            return False
+        acknowledged, owed = sink.acknowledged(), sink.backlog() > 0
+        if not (owed and self._owed) or acknowledged != self._acknowledged:
             self._heard_at = now
-        self._acknowledged = acknowledged
+        self._acknowledged, self._owed = acknowledged, owed
         patience = self.hub.options.write_timeout
         return now - self._heard_at >= (patience if self.full else patience * (1 - 2 / _LOOKS))
+
+    def _has_everything(self) -> bool:
+        """Whether nothing was written since the peer was last seen to be owed nothing."""
+        return not self._owed and self.wrote_at < self._heard_at
 
     def _next_look(self, now: float) -> float:
         options = self.hub.options
         look = options.write_timeout / _LOOKS
         if self.full:
             return min(look, self._heard_at + options.write_timeout - now)
-        return min(look, self.wrote_at + options.heartbeat - now)
+        silence = self.wrote_at + options.heartbeat - now
+        return silence if self._has_everything() else min(look, silence)
 
     def _break_silence(self, now: float) -> None:
         if now - self.wrote_at < self.hub.options.heartbeat:

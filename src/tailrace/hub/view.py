@@ -162,14 +162,15 @@ class View:
                 self._epoch = tail.epoch
                 yield from self._each(_pump)
                 continue
-            joined = self.join(self.delivered)
+            epoch, reached, joined = tail.epoch, tail.head, self.join(self.delivered)
             if joined is None:
                 yield from self._each(_pump)  # each reads for itself what the window does not hold any more
-                return
-            yield from self._pass(joined) if joined.data else self._each(joined.skip)
-            if joined.epoch == tail.epoch:
-                self.delivered = joined.last
-                if self.renderer.hides:
+            else:
+                reached = joined.last
+                yield from self._pass(joined) if joined.data else self._each(joined.skip)
+            if epoch == tail.epoch:
+                self.delivered = reached
+                if joined is not None and self.renderer.hides:
                     yield from self._each(joined.tell)
 
     def _each(self, do: Callable[[Subscription], None]) -> Iterator[None]:
