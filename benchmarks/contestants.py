@@ -16,6 +16,7 @@ __all__ = [
     "send_loop",
     "starlette_events",
     "tailrace_events",
+    "tailrace_runs",
     "tailrace_serve",
     "upstream",
 ]
@@ -43,6 +44,12 @@ def tailrace_events(rate: int = 1, events: int = 0) -> AbstractContextManager[Se
     port = free_port()
     argv = [_TAILRACE, "run", "tailrace_events:app", "--port", str(port)]
     return serving(argv, port, environment=_ticker(rate, events))
+
+
+def tailrace_runs(rate: int) -> AbstractContextManager[Server]:
+    """Start an application whose answers never end; each says `rate` tokens a second."""
+    port = free_port()
+    return serving([_TAILRACE, "run", "tailrace_runs:app", "--port", str(port)], port, environment=_ticker(rate, 0))
 
 
 def _ticker(rate: int, events: int) -> dict[str, str]:

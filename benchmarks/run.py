@@ -22,6 +22,7 @@ import codec
 import fanout
 import idle
 import relay
+import runs
 import startup
 import storm
 from rig.native import build
@@ -40,6 +41,7 @@ _BENCHMARKS: dict[str, Benchmark] = {
     "idle": idle.run,
     "storm": storm.run,
     "relay": relay.run,
+    "runs": runs.run,
 }
 
 _VERDICTS = {True: "met", False: "MISSED"}

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.routing import Route
 
 from tailrace import Finish, Options, Retention, Tailrace, Text
+from tailrace.asgi import Receive, Scope, Send
 from tailrace.errors import InvalidEvent, InvalidName, RunNotFound, SettingsError, StoreUnavailable
 from tailrace.facade import cursor_of
 from tailrace.log import Position
@@ -108,6 +110,27 @@ async def test_an_iterator_that_a_resume_does_not_need_is_closed() -> None:
     async with Harness(tail.stream(None, connection)) as harness:
         await harness.ask("GET", "/", headers={"last-event-id": "gone-1"})
     assert connection.closed
+    await tail.close()
+
+
+async def test_what_an_application_sets_on_its_answer_is_sent_along() -> None:
+    tail, done = Tailrace(), []
+
+    async def afterwards() -> None:
+        done.append(True)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        response = tail.subscribe(None, "news")
+        response.headers["x-mine"] = "1"
+        response.set_cookie("seen", "yes")
+        response.background = BackgroundTask(afterwards)
+        await response(scope, receive, send)
+
+    async with Harness(app) as harness, harness.stream("GET", "/") as answer:
+        assert (await answer.event()).event == "ready"
+        assert (answer.headers["x-mine"], answer.headers["content-type"]) == ("1", "text/event-stream")
+        assert answer.headers["set-cookie"].startswith("seen=yes")
+    assert done
     await tail.close()
 
 
@@ -286,8 +309,8 @@ async def test_the_end_of_the_lifespan_leaves_nothing_behind() -> None:
 # How it is made.
 
 
-def test_the_store_that_this_release_knows_is_memory() -> None:
-    with pytest.raises(SettingsError, match="memory://"):
+def test_a_store_that_this_release_does_not_know_is_refused() -> None:
+    with pytest.raises(SettingsError, match="expected memory://, sqlite:///"):
         Tailrace("redis://localhost")
 
 

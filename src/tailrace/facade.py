@@ -1,6 +1,6 @@
 """What library users and our own server share: runs, channels and their answers, behind one object.
 
-    tail = Tailrace()                                  # or Tailrace("memory://")
+    tail = Tailrace()                                  # or Tailrace("sqlite:///events.db")
     app = FastAPI(lifespan=tail.lifespan)
 
     @app.post("/chat")
@@ -25,14 +25,15 @@ from types import FrameType
 from typing import Any
 from urllib.parse import parse_qs
 
-from tailrace.asgi import NO_CONTENT, EventStream, Receive, Scope, Send, problem
+from tailrace.asgi import NO_CONTENT, EventStream, Message, Receive, Scope, Send, problem
 from tailrace.channels import Channels
 from tailrace.clock import SYSTEM, Clock
-from tailrace.errors import InvalidName, RunNotFound, SettingsError, StoreUnavailable
+from tailrace.errors import InvalidName, RunNotFound, StoreUnavailable
 from tailrace.hub import Dismissal, Hub, HubOptions, Reading
-from tailrace.log import MemoryCoordination, MemoryStore, Retention
+from tailrace.log import Coordination, Entry, MemoryCoordination, MemoryStore, Retention, Store
+from tailrace.log.address import StoreAddress
 from tailrace.observe import Counters
-from tailrace.runs import Producer, Runs, Summary, discard
+from tailrace.runs import Producer, Runs, Summary, discard, interruption
 from tailrace.runs import RunOptions as _RunOptions
 
 try:
@@ -77,18 +78,22 @@ class Options:
 
 
 class Tailrace:
-    """Resumable streams for one application. Use `lifespan`, or `start` and `close`, around it."""
+    """Resumable streams for one application. Use `lifespan`, or `start` and `close`, around it.
+
+    `store` is `memory://`, or a file as `sqlite:///relative.db` or `sqlite:////absolute.db`. Raises `SettingsError`
+    for any other.
+    """
 
     def __init__(self, store: str = "memory://", options: Options | None = None, *, clock: Clock = SYSTEM) -> None:
-        if store != "memory://":
-            raise SettingsError(f"store {store!r}: this release knows memory:// only")
         self.options = options or Options()
         self.counters = Counters()
         self.draining = False
+        self._started = False
         self._drain_task: asyncio.Task[None] | None = None
-        hub_options = HubOptions(self.options.heartbeat, self.options.write_timeout)
-        self.hub = Hub(MemoryStore(self.options.history, clock), hub_options, clock=clock, meter=self.counters)
-        self.runs = Runs(self.hub, MemoryCoordination(clock))
+        hub_options = HubOptions(self.options.heartbeat, self.options.write_timeout, self.options.history)
+        logs, coordination = _stored(StoreAddress.parse(store), self.options, clock)
+        self.hub = Hub(logs, hub_options, clock=clock, meter=self.counters)
+        self.runs = Runs(self.hub, coordination)
         self.channels = Channels(self.hub)
 
     # What an application calls.
@@ -182,8 +187,10 @@ class Tailrace:
     # Coming and going.
 
     async def start(self) -> None:
-        """Get ready, in the running event loop."""
-        await self.hub.store.open()
+        """Get ready, in the running event loop; once. Raises `StoreError` where the store cannot be opened."""
+        if not self._started:
+            await self.hub.store.open()
+            self._started = True
 
     async def drain(self, patience: float | None = None) -> None:
         """Leave without losing anyone, within `patience` seconds (the options' `drain_timeout`).
@@ -210,6 +217,7 @@ class Tailrace:
         await self.runs.close(_LAST_WORDS)
         self.hub.abort_all()
         self.hub.wheel.close()
+        self._started = False
         await self.hub.store.close()
 
     @contextlib.asynccontextmanager
@@ -231,8 +239,23 @@ class Tailrace:
             self._drain_task = asyncio.get_running_loop().create_task(self.drain())
 
 
+def _stored(address: StoreAddress, options: Options, clock: Clock) -> tuple[Store, Coordination]:
+    if address.kind == "memory":
+        return MemoryStore(options.history, clock), MemoryCoordination(clock)
+    # Only where it is asked for: a Python may be built without sqlite3, and it takes time to load.
+    from tailrace.log.sqlite import Ending, SqliteStore  # noqa: PLC0415
+
+    ending = Ending([Entry(event, data) for event, data in interruption()], options.keep_ended)
+    store = SqliteStore(address.path, options.history, clock, ending)
+    return store, store.coordination
+
+
 class StreamResponse(_Response):
-    """An answer that is looked up when it is sent: a stream, a 204, or a problem."""
+    """An answer that is looked up when it is sent: a stream, a 204, or a problem.
+
+    Headers and cookies that an application sets on it are sent along. Its `background` task runs when the
+    answer is on its way: on the direct lane that is when the connection was handed over.
+    """
 
     def __init__(self, tailrace: Tailrace, read: Callable[[Scope], Awaitable[Reading | None]]) -> None:
         if _Response is not object:
@@ -243,18 +266,37 @@ class StreamResponse(_Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. HEAD gets no stream, and starts nothing."""
+        answer = await self._look_up(scope)
+        await answer(scope, receive, _adding(getattr(self, "raw_headers", ()), send))
+        background = getattr(self, "background", None)
+        if background is not None:
+            await background()
+
+    async def _look_up(self, scope: Scope) -> Answered:
         if scope["method"] == "HEAD":
-            await problem(405, "method_not_allowed", "This is a stream; HEAD has none.")(scope, receive, send)
-            return
+            return problem(405, "method_not_allowed", "This is a stream; HEAD has none.")
         try:
-            answer = self._tailrace.respond(await self._read(scope))
+            return self._tailrace.respond(await self._read(scope))
         except RunNotFound:
-            answer = problem(404, "not_found", "There is no such run.")
+            return problem(404, "not_found", "There is no such run.")
         except InvalidName as error:
-            answer = problem(422, "invalid_name", str(error))
+            return problem(422, "invalid_name", str(error))
         except StoreUnavailable as error:
-            answer = problem(503, "store_unavailable", str(error), headers={"retry-after": f"{error.retry_after:.0f}"})
-        await answer(scope, receive, send)
+            return problem(503, "store_unavailable", str(error), headers={"retry-after": f"{error.retry_after:.0f}"})
+
+
+def _adding(headers: Iterable[tuple[bytes, bytes]], send: Send) -> Send:
+    """Add an application's own headers to whatever is answered; what a stream is, they do not say."""
+    own = [(name, value) for name, value in headers if name not in {b"content-type", b"content-length"}]
+    if not own:
+        return send
+
+    async def added(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *own]
+        await send(message)
+
+    return added
 
 
 def cursor_of(scope: Scope) -> str | None:

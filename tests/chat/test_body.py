@@ -94,3 +94,16 @@ async def test_a_failure_reaches_the_one_who_waits(respond: Respond) -> None:
         body.fail(RuntimeError("enough"))
         with pytest.raises(RuntimeError, match="enough"):
             await body.receive()
+
+
+async def test_the_limit_on_small_chunks_counts_only_those_that_are_unread(respond: Respond) -> None:
+    async with await respond(HEAD + b"1\r\nx\r\n" * 100_000 + b"0\r\n\r\n") as response:
+        assert len(await _whole(Body(response))) == 100_000
+
+
+async def test_a_response_that_has_no_body_is_at_its_end(respond: Respond) -> None:
+    async with await respond(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as response:
+        body = Body(response)
+        assert body.ended
+        assert await body.receive() == b""
+        assert body.arrived() == b""

@@ -27,9 +27,9 @@ def test_retry_after_is_seconds_or_a_date_by_the_servers_clock(headers: dict[str
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"code":1,"detail":2}', b"\xff"])
 def test_a_refusal_without_a_problem_is_named_by_its_status(body: bytes) -> None:
-    error = refusal(404, {}, body)
-    assert (error.code, error.detail) == ("http_404", "not found")
+    error = refusal(404, {}, body, "http://there/x")
+    assert (error.code, error.detail) == ("http_404", "not found (http://there/x)")
 
 
 def test_a_status_that_nobody_knows_is_told_too() -> None:
-    assert str(refusal(599, {}, b"")) == "599 http_599: no reason was given"
+    assert str(refusal(599, {}, b"", "http://there/x")) == "599 http_599: no reason was given (http://there/x)"

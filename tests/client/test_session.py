@@ -217,6 +217,17 @@ class TestEnds:
         assert isinstance(session.error, RequestRefused)
         assert (session.error.status, session.error.code, session.error.detail) == (status, "c", "d")
 
+    def test_what_is_gone_when_it_is_to_be_resumed_is_told_as_lost(self) -> None:
+        session = opened(subscription())
+        session.receive(encode(Event("x", id="e-1")))
+        session.lost("gone")
+        session.next_request()
+        session.answered(404, {})
+        session.complete(b'{"code":"not_found","detail":"There is no such run."}')
+        assert isinstance(session.error, RequestRefused)
+        assert session.error.code == "not_found"
+        assert "not there any more" in session.error.detail
+
     @pytest.mark.parametrize("location", ["", "ftp://x/", "http://[", "mailto:a@b"])
     def test_a_redirect_to_nowhere_is_refused(self, location: str) -> None:
         session = subscription()

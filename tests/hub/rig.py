@@ -7,6 +7,7 @@ import json
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from random import Random
+from typing import Any
 
 from tailrace.errors import StoreUnavailable
 from tailrace.hub import Consumer, EventRenderer, Framing, Hub, HubOptions, Reading, Subscription
@@ -59,7 +60,7 @@ class ListSink:
         self.taken += data[:count]
         return count
 
-    def queue(self, rest: bytes) -> bool:
+    def queue(self, rest: bytes | memoryview) -> bool:
         """Take the rest, and be full."""
         assert not self.finished, "queued after the end"
         self.queued += rest
@@ -219,7 +220,7 @@ class Relay:
             self.waiting.popleft()()
 
 
-def new_hub(store: MemoryStore | None = None, clock: FakeClock | None = None, **options: float) -> Hub:
+def new_hub(store: MemoryStore | None = None, clock: FakeClock | None = None, **options: Any) -> Hub:
     """A hub whose time is `clock`."""
     clock = clock or FakeClock()
     return Hub(store or MemoryStore(clock=clock), HubOptions(**options), clock=clock)

@@ -174,7 +174,7 @@ def small() -> Iterator[None]:
             "window._WINDOW_BYTES": 800,
             "view.JOIN_BYTES": 250,
             "view._PASS_SLICE": 2,
-            "subscription._TELL_AFTER": 6,
+            "tail._TELL_AFTER": 6,
         }.items():
             stack.enter_context(mock.patch(f"tailrace.hub.{name}", value))
         stack.enter_context(mock.patch.object(Backoff, "wait", return_value=0.0))
@@ -236,7 +236,7 @@ RETENTIONS = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 1 << 32), RETENTIONS, STEPS)
 def test_every_reader_gets_the_log_in_order_or_is_told_what_it_missed(
     seed: int, retention: Retention, steps: list[tuple[str, int]]

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -312,10 +313,10 @@ async def test_idle_readers_cost_a_heartbeat_each_and_no_task() -> None:
     hub.wheel.close()
 
 
-@pytest.mark.parametrize("option", ["heartbeat", "write_timeout"])
-def test_options_that_would_spin_are_refused(option: str) -> None:
+@pytest.mark.parametrize("options", [{"heartbeat": 0.0}, {"write_timeout": 0.0}])
+def test_options_that_would_spin_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="above 0"):
-        HubOptions(**{option: 0.0})
+        HubOptions(**options)
 
 
 def test_a_hub_needs_no_running_loop_to_be_made() -> None:

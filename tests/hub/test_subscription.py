@@ -108,18 +108,28 @@ async def test_a_filtered_reader_whose_position_is_known_gets_plain_heartbeats()
     hub.wheel.close()
 
 
-async def test_the_position_of_a_filtered_reader_is_told_when_much_is_hidden() -> None:
-    hub, sink = new_hub(), ListSink()
+async def test_the_position_of_a_filtered_reader_is_told_when_a_quarter_of_what_is_kept_is_hidden() -> None:
+    hub, sink = new_hub(history=Retention(events=200, bytes=None, age=None)), ListSink()
     await read_on(hub, LOG, sink, only=["tick"])
-    await say(hub, event="other", count=255)
+    await say(hub, event="other", count=49)
     assert not received(sink)
     await say(hub, event="other")
     (told,) = received(sink)
-    assert (told.event, told.data, told.id.partition("-")[2]) == ("cursor", "{}", "256")
-    await say(hub, event="other", count=255)
+    assert (told.event, told.data, told.id.partition("-")[2]) == ("cursor", "{}", "50")
+    await say(hub, event="other", count=49)
     await say(hub, event="tick")
-    await say(hub, event="other", count=255)
+    await say(hub, event="other", count=49)
     assert [event.event for event in received(sink)] == ["cursor", "tick"]
+    hub.wheel.close()
+
+
+async def test_large_hidden_events_count_by_their_bytes() -> None:
+    hub, sink = new_hub(history=Retention(events=None, bytes=40_000, age=None)), ListSink()
+    await read_on(hub, LOG, sink, only=["tick"])
+    await say(hub, "x" * 4000, event="other")
+    assert not received(sink)
+    await say(hub, "x" * 4000, event="other")
+    assert [event.event for event in received(sink)] == ["cursor"]
     hub.wheel.close()
 
 
@@ -234,7 +244,7 @@ async def test_bytes_behind_a_full_sink_are_not_taken_from_the_log() -> None:
 
 async def test_a_sink_whose_queue_leaves_at_once_gets_the_rest_without_waiting_for_more() -> None:
     class Lucky(ListSink):
-        def queue(self, rest: bytes) -> bool:
+        def queue(self, rest: bytes | memoryview) -> bool:
             self.taken += rest
             return True
 

@@ -12,7 +12,7 @@ import pytest
 from tailrace.errors import StoreError, StoreUnavailable
 from tailrace.hub import EventRenderer, Framing, Hub, Reading, Tail
 from tailrace.hub.tail import PAGE
-from tailrace.hub.window import WINDOW
+from tailrace.hub.window import RUN_WINDOW, WINDOW
 from tailrace.log import Batch, Entry, Head, MemoryStore, Page, Record, Retention
 from tailrace.log.backoff import Backoff
 from tailrace.testing import FakeClock
@@ -298,9 +298,9 @@ async def test_what_the_store_has_not_got_yet_stays_in_memory() -> None:
         await settle(1)
     assert held(tail) == list(range(1, 501))
     tail.on_stored(400)
-    assert held(tail)[0] == 501 - WINDOW
+    assert held(tail)[0] == 401
     tail.on_stored(500)
-    assert held(tail) == list(range(501 - WINDOW, 501))
+    assert held(tail) == list(range(501 - RUN_WINDOW, 501))
     hub.close(tail)
 
 

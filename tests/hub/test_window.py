@@ -23,6 +23,16 @@ def is_within(records: list[Record]) -> bool:
     return len(records) <= 1 or (len(records) <= WINDOW and sum(record.size for record in records) <= 65_536)
 
 
+def test_past_a_hole_a_window_begins_anew() -> None:
+    window = Window()
+    window.extend([Record(offset, "", "x", 0.0) for offset in (1, 2, 3)])
+    window.extend([Record(offset, "", "x", 0.0) for offset in (4, 101, 102)])
+    assert (window.first, len(window)) == (101, 2)
+    assert window.since(4) is None
+    window.extend([Record(200, "", "x", 0.0)])
+    assert (window.first, len(window)) == (200, 1)
+
+
 @settings(deadline=None)
 @given(STEPS)
 def test_a_window_holds_consecutive_records_within_its_bounds_or_still_needed(

@@ -156,6 +156,13 @@ class StoreContract(_WithStore):
         assert head is not None
         assert (head.epoch, head.meta, head.first, head.last, head.ended) == ("epoch", '{"owner":"ü"}', 1, 0, False)
 
+    async def test_a_log_can_be_created_with_its_first_records(self, store: Store) -> None:
+        await store.create("r", "e", "", records(1, 2))
+        await store.append([Batch("r", "e", records(1, 3))])
+        page = await read(store, "r")
+        assert list(page.records) == records(1, 3)
+        assert (page.head.first, page.head.last) == (1, 3)
+
     async def test_what_a_producer_appends_is_read_as_it_is(self, store: Store) -> None:
         await store.create("r", "e", "")
         said = [Record(i, "tool", text, 1_700_000_000.25 + i) for i, text in enumerate(ODD_TEXTS, 1)]

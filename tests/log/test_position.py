@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.log import Position, new_epoch, new_run_id
+from tailrace.log.position import _base62
 
 EPOCHS = st.from_regex(r"[A-Za-z0-9_]{1,64}", fullmatch=True)
 OFFSETS = st.integers(0, 10**18 - 1)
@@ -48,3 +49,12 @@ def test_names_fit_into_an_id_and_do_not_repeat(new: object, digits: int) -> Non
     for name in names:
         assert re.fullmatch(f"[0-9A-Za-z]{{{digits}}}", name)
         assert Position.parse(f"{name}-1") == Position(name, 1)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 12).flatmap(lambda digits: st.tuples(st.integers(0, 62**digits - 1), st.just(digits))))
+def test_every_number_has_a_name_of_its_own(drawn: tuple[int, int]) -> None:
+    value, digits = drawn
+    name = _base62(value, digits)
+    assert len(name) == digits
+    assert {_base62(other, digits) for other in (value - 1, value + 1) if 0 <= other < 62**digits}.isdisjoint({name})

@@ -15,6 +15,7 @@ from tailrace.runs.native import DONE, Said, entry, error_entry, finish_entry, s
 from tailrace.sse import Decoder
 
 ANY_TEXT = st.text(st.characters())  # lone surrogates too
+USAGE: dict[str, int | bool] = {"input_tokens": 1, "output_tokens": 2, "estimated": True}
 DELTAS = st.lists(
     st.builds(Text, ANY_TEXT)
     | st.builds(Thinking, ANY_TEXT)
@@ -56,8 +57,9 @@ def test_half_of_a_surrogate_pair_is_said_as_the_replacement_character(text: str
         "index": 0, "id": said, "name": said, "arguments": said
     }  # fmt: skip
     assert json.loads(start_entry("r", text)[1]) == {"run": "r", "model": said}
-    assert json.loads(finish_entry(text, {}, text, text)[1])["finish_reason"] == said
-    assert json.loads(error_entry(RunError(ErrorType.PROVIDER_FAILED, text))[1])["error"]["message"] == said
+    finish = json.loads(finish_entry(text, USAGE, text, text)[1])
+    assert finish == {"finish_reason": said, "usage": USAGE, "model": said, "provider": said}
+    assert json.loads(error_entry(RunError(ErrorType.PROVIDER_FAILED, text), USAGE)[1])["error"]["message"] == said
 
 
 @given(DELTAS)
@@ -86,7 +88,7 @@ def test_a_record_without_data_is_not_shown() -> None:
 def test_a_summary_is_the_same_however_the_records_come(
     deltas: list[Text | Thinking | ToolCall], data: st.DataObject
 ) -> None:
-    log = records(start_entry("r", "m"), *map(entry, deltas), finish_entry("stop", {}, "m", "p"), DONE)
+    log = records(start_entry("r", "m"), *map(entry, deltas), finish_entry("stop", USAGE, "m", "p"), DONE)
     whole, parts = Summary(), Summary()
     whole.add(log)
     cut = data.draw(st.integers(0, len(log)))
@@ -126,6 +128,7 @@ def test_a_snapshot_names_tools_only_where_there_are_any() -> None:
 
 def test_a_run_that_failed_says_why() -> None:
     summary = Summary()
-    summary.add(records(start_entry("r", "m"), error_entry(RunError(ErrorType.PROVIDER_CUT, "cut")), DONE))
+    summary.add(records(start_entry("r", "m"), error_entry(RunError(ErrorType.PROVIDER_CUT, "cut"), USAGE), DONE))
     assert summary.status is Status.FAILED
     assert summary.error == {"type": "provider_cut", "message": "cut", "retryable": True}
+    assert summary.usage == USAGE

@@ -131,6 +131,34 @@ def test_a_large_body_with_a_next_request_behind_it_is_no_large_head(raw: Raw) -
 
 
 @pytest.mark.usefixtures("impatient")
+def test_what_comes_far_ahead_of_its_answers_is_not_kept(hosted: Hosted, raw: Raw) -> None:
+    raw.send(b"GET /prices HTTP/1.1\r\nhost: test\r\n\r\n" + PLAIN * 5000)
+    assert raw.head().status == 200
+    (kept,) = hosted.connections
+    until(lambda: kept._deaf)
+    assert len(kept.pipeline) == bounds.PIPELINED
+
+
+def test_a_viewer_that_leaves_is_noticed_though_another_request_waits_behind_its_stream(
+    hosted: Hosted, raw: Raw, prices: Prices
+) -> None:
+    raw.send(b"GET /prices HTTP/1.1\r\nhost: test\r\n\r\n" + PLAIN)
+    raw.head()
+    raw.event()
+    raw.send(PLAIN)
+    assert len(prices.tail.hub.subscriptions) == 1
+    raw.close()
+    until(lambda: not prices.tail.hub.subscriptions and not hosted.connections)
+
+
+@pytest.mark.parametrize("end", [b"", b"a: b\r\n\r\n"])
+def test_trailers_are_bounded_and_reach_nobody(hosted: Hosted, raw: Raw, end: bytes) -> None:
+    raw.send(
+        b"POST /echo HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n0\r\n" + b"a: b\r\n" * 12_000 + end
+    )
+    refused(raw, 431, "head_too_large")
+
+
 def test_a_head_that_is_never_finished_is_408(hosted: Hosted, raw: Raw) -> None:
     raw.send(b"GET /plain HTTP/1.1\r\nhost:")
     refused(raw, 408, "head_timeout")

@@ -77,6 +77,8 @@ def test_the_installed_uvicorn_is_in_the_range_that_was_looked_at() -> None:
         (HttpToolsProtocol, "pause_writing", []),
         (HttpToolsProtocol, "resume_writing", []),
         (HttpToolsProtocol, "handle_websocket_upgrade", []),
+        (HttpToolsProtocol, "on_header", ["name", "value"]),
+        (HttpToolsProtocol, "_start_asgi_task", ["cycle", "app"]),
         (HttpToolsProtocol, "send_400_response", ["msg"]),
         (HttpToolsProtocol, "on_message_begin", []),
         (HttpToolsProtocol, "on_headers_complete", []),

@@ -90,7 +90,7 @@ class Viewer:
         self.data += data
         return len(data)
 
-    def queue(self, rest: bytes) -> bool:
+    def queue(self, rest: bytes | memoryview) -> bool:
         raise AssertionError("it took everything")
 
     def backlog(self) -> int:

@@ -8,6 +8,7 @@ transport's high-water mark must be 0: only then does it call `pause_writing` be
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import fcntl
 import os
@@ -16,18 +17,18 @@ import struct
 import termios
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Protocol, cast
 
 from tailrace.hub import Consumer, Framing
 
-__all__ = ["Connection", "DirectSink"]
+__all__ = ["Connection", "DirectSink", "reset"]
 
 # `struct tcp_info` of linux/tcp.h: eight bytes, 24 words of four, two pacing rates, `tcpi_bytes_acked`.
 _BYTES_ACKED = 8 + 24 * 4 + 2 * 8
 _TCP_INFO = _BYTES_ACKED + 8
 
 _MOST_EARLY_BYTES = 65_536
-"""What a client may send while it is being streamed to, before we stop reading from it."""
+"""What a client may send while it is being streamed to."""
 
 
 class Connection(Protocol):
@@ -50,6 +51,19 @@ class Connection(Protocol):
         ...
 
 
+def reset(transport: asyncio.BaseTransport) -> None:
+    """Cut a connection so that its peer, and the kernel, take it for cut.
+
+    Without SO_LINGER the kernel would go on offering what it holds to a peer that reads nothing, for minutes, and
+    end with a clean FIN, which tells a client that all was said.
+    """
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        with contextlib.suppress(OSError):  # it is closed already
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    cast("asyncio.Transport", transport).abort()
+
+
 def _closed(data: bytes) -> int:
     raise OSError(errno.EPIPE, "the connection is closed")
 
@@ -57,7 +71,7 @@ def _closed(data: bytes) -> int:
 class DirectSink(asyncio.Protocol):
     """A socket with a subscription. Once settled it is the transport's own protocol, and nothing else is kept."""
 
-    __slots__ = ("_connection", "_consumer", "_early", "_finished", "_paused", "_transport", "write")
+    __slots__ = ("_connection", "_consumer", "_deaf", "_early", "_finished", "_paused", "_transport", "write")
 
     framing = Framing.CHUNKED
 
@@ -66,6 +80,7 @@ class DirectSink(asyncio.Protocol):
         self._transport = transport
         self._consumer: Consumer | None = None
         self._early: bytes = b""
+        self._deaf = False
         self._paused = False
         self._finished = False
         fd: int = transport.get_extra_info("socket").fileno()
@@ -97,7 +112,7 @@ class DirectSink(asyncio.Protocol):
         """Tell `consumer` of room and of the end."""
         self._consumer = consumer
 
-    def queue(self, rest: bytes) -> bool:
+    def queue(self, rest: bytes | memoryview) -> bool:
         """Give the rest of a cut frame to the transport."""
         self._transport.write(rest)
         return not self._paused
@@ -139,7 +154,7 @@ class DirectSink(asyncio.Protocol):
     def abort(self) -> None:
         """Reset the connection."""
         self.write = _closed
-        self._transport.abort()
+        reset(self._transport)
 
     # What the transport calls: here once settled, before that by way of the HTTP protocol.
 
@@ -161,10 +176,17 @@ class DirectSink(asyncio.Protocol):
             self._consumer.on_writable()
 
     def data_received(self, data: bytes) -> None:
-        """Keep a next request for later, up to a bound."""
+        """Keep a next request for later, up to a bound; beyond it the connection serves none.
+
+        Reading goes on in any case: nothing else tells that the client has left.
+        """
+        if self._deaf:
+            return
         self._early += data
         if len(self._early) > _MOST_EARLY_BYTES:
-            self._transport.pause_reading()
+            self._early = b""
+            self._deaf = True
+            self._connection.shutdown()
 
     def eof_received(self) -> None:
         """Let the transport close: a client that closes its sending side has left."""

@@ -52,12 +52,12 @@ class AsgiSink:
         self._take(data)
         return len(data)
 
-    def queue(self, rest: bytes) -> bool:
+    def queue(self, rest: bytes | memoryview) -> bool:
         """Take one more piece behind what is under way."""
         self._take(rest)
         return False
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: bytes | memoryview) -> None:
         self._pending += data
         self._taken += len(data)
         self._busy = True

@@ -31,10 +31,11 @@ class EventStream:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         subscription = self._subscription
-        first, complete = self._first()
-        lane: Lane | None = None if complete else scope.get("extensions", {}).get(EXTENSION)
-        offer = Offer(first, subscription.bind, lasting=subscription.lasting)
+        offer, complete = None, False
         try:
+            first, complete = self._first()
+            lane: Lane | None = None if complete else scope.get("extensions", {}).get(EXTENSION)
+            offer = Offer(first, subscription.bind, lasting=subscription.lasting)
             if lane is not None:
                 lane.offer(offer)
             await send({"type": "http.response.start", "status": 200, "headers": [*HEADERS, *self._headers]})
@@ -48,7 +49,8 @@ class EventStream:
             subscription.bind(sink)
             await sink.pump(receive)
         finally:
-            offer.decide(outcome=False)  # an application that was cancelled takes nothing back later
+            if offer is not None:
+                offer.decide(outcome=False)  # an application that was cancelled takes nothing back later
             if not subscription.bound:
                 subscription.on_closed("ended" if complete else "gone")
 
@@ -56,7 +58,8 @@ class EventStream:
         """What can be sent with the head: the prelude and what the tail holds past the cursor."""
         subscription = self._subscription
         tail = subscription.view.tail
-        joined = subscription.view.join(subscription.cursor)
+        # Where the history was dropped since the reading began, a `gap` has to come before anything of the new one.
+        joined = subscription.view.join(subscription.cursor) if subscription.epoch == tail.epoch else None
         if joined is None:
             return self._prelude, False
         subscription.cursor = joined.last

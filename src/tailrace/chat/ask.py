@@ -28,7 +28,7 @@ class Message(msgspec.Struct, frozen=True):
         ValueError: the role is not one of `Role`, or the content is empty.
     """
 
-    role: Role
+    role: str  # one of `Role`; checked here, so that a refusal can name the choices
     content: str | tuple[dict[str, Any], ...]
 
     def __post_init__(self) -> None:

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 __all__ = ["refusal", "retry_after"]
 
 
-def refusal(status: int, headers: Mapping[str, str], body: bytes) -> RequestRefused:
-    """Return the error for an answer: the problem's own words where it sent some, else the status's name."""
+def refusal(status: int, headers: Mapping[str, str], body: bytes, url: str) -> RequestRefused:
+    """Return the error for an answer: the problem's own words where it sent some, else the status's name and `url`."""
     problem = _problem(body)
     code = problem.get("code")
     detail = problem.get("detail") or problem.get("title")
     return RequestRefused(
         status,
         code if isinstance(code, str) else f"http_{status}",
-        detail if isinstance(detail, str) else _phrase(status),
+        detail if isinstance(detail, str) else f"{_phrase(status)} ({url})",
         retry_after(headers),
     )
 

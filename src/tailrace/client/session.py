@@ -124,6 +124,10 @@ class Session(Generic[E]):
     def _retry(self) -> float | None:
         return None if self._decoder.retry is None else self._decoder.retry / 1000
 
+    @property
+    def _url(self) -> str:
+        return self._request.url if self._request is not None else ""
+
     def next_request(self) -> Request:
         """Return what to send now."""
         if self._request is None or not self._redirects:
@@ -146,7 +150,9 @@ class Session(Generic[E]):
             self.state = State.BODY
         elif headers.get("content-type", "").partition(";")[0].strip().lower() != "text/event-stream":
             got = headers.get("content-type") or "no content type"
-            self._close(RequestRefused(200, "not_an_event_stream", f"expected text/event-stream, got {got}"))
+            self._close(
+                RequestRefused(200, "not_an_event_stream", f"expected text/event-stream from {self._url}, got {got}")
+            )
         else:
             self._open(headers)
         return self.state
@@ -177,7 +183,10 @@ class Session(Generic[E]):
     def complete(self, body: bytes) -> None:
         """Take the body of an answer that is no stream."""
         status, headers = self._answer
-        error = refusal(status, headers, body)
+        error = refusal(status, headers, body, self._url)
+        if status == 404 and self.cursor:
+            lost = "what was begun here is not there any more (was the server restarted?); ask again"
+            error = RequestRefused(status, error.code, lost)
         if status == 429 or status >= 500:
             self._failed(f"the server answered {error}", retry_after(headers), error)
         elif self._exchange.streams or not 200 <= status < 300:

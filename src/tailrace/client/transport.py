@@ -83,7 +83,15 @@ def describe(error: Exception) -> str:
     if isinstance(error, httpx2.ReadTimeout):
         return "the server fell silent"
     if isinstance(error, httpx2.ConnectError):
-        return f"the server cannot be reached: {str(error) or 'no connection'}"
+        return f"{_origin(error)} cannot be reached: {str(error) or 'no connection'}"
     if isinstance(error, (httpx2.RemoteProtocolError, httpx2.ReadError)):
         return "the connection broke"
     return str(error) or type(error).__name__
+
+
+def _origin(error: httpx2.RequestError) -> str:
+    try:
+        url = error.request.url
+    except RuntimeError:  # httpx2's way to say that none is known
+        return "the server"
+    return f"{url.scheme}://{url.netloc.decode()}"

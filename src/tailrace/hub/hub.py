@@ -11,13 +11,13 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tailrace.clock import SYSTEM, Clock
 from tailrace.hub.subscription import Subscription
 from tailrace.hub.tail import Tail
 from tailrace.hub.wheel import Wheel
-from tailrace.log import Store
+from tailrace.log import Retention, Store
 from tailrace.observe import Counters, Meter
 
 log = logging.getLogger("tailrace")
@@ -32,10 +32,14 @@ _SLICE = 0.004  # seconds of delivering before others have their turn
 
 @dataclass(frozen=True, slots=True)
 class HubOptions:
-    """`heartbeat`: seconds of silence before a comment is sent. `write_timeout`: seconds a sink may take nothing."""
+    """`heartbeat`: seconds of silence before a comment is sent. `write_timeout`: seconds a sink may take nothing.
+
+    `history` is what logs without an end keep; a reader that filters them is told its position that often.
+    """
 
     heartbeat: float = 15.0
     write_timeout: float = 30.0
+    history: Retention = field(default_factory=Retention)
 
     def __post_init__(self) -> None:
         """Refuse what would spin."""
@@ -107,6 +111,11 @@ class Hub:
         tail = self._tails[log] = Tail(self, log)
         tail.users += 1
         tail.begin(epoch, meta)
+        return tail
+
+    def share(self, tail: Tail) -> Tail:
+        """Say that a tail which somebody uses has one user more, who calls `close` when done."""
+        tail.users += 1
         return tail
 
     def close(self, tail: Tail) -> None:

@@ -67,7 +67,7 @@ class Sink(Protocol):
         """Tell `consumer` of everything from now on."""
         ...
 
-    def queue(self, rest: bytes) -> bool:
+    def queue(self, rest: bytes | memoryview) -> bool:
         """Take the rest of a frame that was cut. False = full: write nothing until `on_writable`."""
         ...
 

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tailrace.errors import StoreError
+from tailrace.hub.behind import read_on
 from tailrace.hub.renderer import control
 from tailrace.hub.sink import Sink
 from tailrace.hub.view import Joined, View
@@ -29,8 +29,6 @@ log = logging.getLogger("tailrace")
 CLOSED = -1
 _LOOKS = 6
 """How often it is looked, within the write timeout, whether the peer takes anything."""
-_TELL_AFTER = 256
-"""Hidden records after which a reader's cursor is moved on: far fewer than a channel keeps."""
 
 
 def _unbound(data: bytes) -> int:
@@ -140,7 +138,7 @@ class Subscription:
                 return
             joined = self._join()
             if joined is not None:
-                self._put(joined)
+                self.put(joined)
             elif not self.closed:
                 self.view.leave(self)
                 self._task = asyncio.create_task(self._read_on())
@@ -168,45 +166,14 @@ class Subscription:
             sink.finish()
 
     async def _read_on(self) -> None:
-        """Read from the store until the tail takes over."""
         try:
-            while self._is_behind():
-                await self._wait_for_room()
-                await self._read_page()
-        except StoreError as error:
-            log.warning("a reader of %s was cut, since the store failed: %s", self.view.tail.log, error)
-            self.abort("store")
-        except Exception:
-            log.exception("a reader of %s was cut", self.view.tail.log)
-            self.abort("failed")
+            await read_on(self)
         finally:
             self._task = None
         self.pump()
 
-    def _is_behind(self) -> bool:
-        tail = self.view.tail
-        return not self.closed and self.epoch == tail.epoch and tail.since(self.cursor) is None
-
-    async def _read_page(self) -> None:
-        tail, before = self.view.tail, self.cursor
-        page = await tail.history(before)
-        await self._wait_for_room()  # a heartbeat may have filled the sink meanwhile
-        if not self._is_behind():
-            return
-        if page is None:
-            raise StoreError("the log is gone")
-        if page.head.epoch != self.epoch:
-            tail.begin_epoch(page.head.epoch)
-            tail.reread()
-        elif self.cursor < page.head.first - 1:
-            self._skip_to(page.head.first - 1)
-        # Not past the head: what the tail has not heard of yet, it will see to itself.
-        elif records := [record for record in page.records if self.cursor < record.offset <= tail.head]:
-            self._put(self.view.join_records(self.cursor, records))
-        elif self.cursor == before:
-            raise StoreError(f"the log has nothing past {before}, though its head is {tail.head}")
-
-    def _skip_to(self, offset: int) -> None:
+    def skip_to(self, offset: int) -> None:
+        """Go on at a place that some of the reader's records are missing before; it is told how many."""
         missed = offset - self.cursor
         self.cursor = self.told = offset
         self.say("gap", {"missed": missed, "reason": "trimmed"}, Position(self.epoch, offset))
@@ -216,7 +183,8 @@ class Subscription:
         self.cursor = self.told = 0
         self.say("gap", {"missed": None, "reason": "unknown"}, Position(self.epoch, 0))
 
-    def _put(self, joined: Joined) -> None:
+    def put(self, joined: Joined) -> None:
+        """Write as much of it as the sink takes; the cursor goes along."""
         if joined.data:
             taken = self._try(joined.data)
             if taken < len(joined.data):
@@ -245,7 +213,7 @@ class Subscription:
         self.told = self.cursor
         self._queue(rest)
 
-    def _queue(self, rest: bytes) -> None:
+    def _queue(self, rest: bytes | memoryview) -> None:
         sink = self._sink
         if sink is None:
             return
@@ -268,7 +236,7 @@ class Subscription:
         """Keep what the client knows of its position, where some records are hidden from it; tell it now and then."""
         if joined.shown:
             self.told = joined.shown
-        if self.cursor - self.told >= _TELL_AFTER and not self.full:
+        if self.cursor - self.told >= self.view.tail.tell_after and not self.full:
             self._tell_cursor()
 
     def _tell_cursor(self) -> None:
@@ -298,7 +266,8 @@ class Subscription:
             self._room.set_result(None)
         self.pump()
 
-    async def _wait_for_room(self) -> None:
+    async def wait_for_room(self) -> None:
+        """Wait until the sink takes bytes again."""
         while self.full:
             self._room = asyncio.get_running_loop().create_future()
             try:
@@ -311,6 +280,7 @@ class Subscription:
         if self._sink is None or self.closed:
             return None
         self._sink.settle()
+        self.view.tidy()
         if self._is_stuck(self._sink, now):
             self.hub.meter.add("cuts.write_timeout")
             self.abort("write_timeout")

@@ -16,7 +16,7 @@ from tailrace.errors import StoreError, StoreUnavailable
 from tailrace.hub.renderer import Renderer
 from tailrace.hub.sink import Framing
 from tailrace.hub.view import FEW, View
-from tailrace.hub.window import Window
+from tailrace.hub.window import RUN_WINDOW, Window
 from tailrace.log import Head, Page, Position, Record
 from tailrace.log.backoff import Backoff
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["PAGE", "Tail"]
 
 log = logging.getLogger("tailrace")
+
+_TELL_AFTER = 256
+"""Hidden records after which a reader is told its position at the latest."""
 
 PAGE = 256
 """Records read from the store at once."""
@@ -93,6 +96,17 @@ class Tail:
         """The position of the newest record."""
         return Position(self.epoch, self.head)
 
+    @property
+    def tell_after(self) -> int:
+        """Hidden records after which a reader is told its position: far fewer than the log keeps.
+
+        Else a filter that hides much would let it fall behind what is retained without having missed anything.
+        """
+        history = self.hub.options.history
+        by_count = (history.events or 1024) // 4
+        by_bytes = (history.bytes or 1_048_576) // (4 * self._window.largest)
+        return max(1, min(_TELL_AFTER, by_count, by_bytes))
+
     def view(self, renderer: Renderer, framing: Framing) -> View:
         """The view that all subscriptions with this renderer and framing share; `leave` it when done."""
         view = self._views.get((renderer, framing))
@@ -153,6 +167,7 @@ class Tail:
         self.epoch, self.meta = epoch, meta
         self.stored = 0
         self._early = None
+        self._window = Window(RUN_WINDOW)
 
     def append(self, records: Sequence[Record], *, ends: bool = False) -> None:
         """Take what is produced here; the last one is the terminal if `ends`."""

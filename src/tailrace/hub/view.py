@@ -31,6 +31,8 @@ JOIN_BYTES = 65_536
 _KEPT_JOINS = 4
 FEW = 4
 """Live subscriptions up to which each is pumped by itself: what a pass sets up pays off from a few on."""
+_WORTH_SHARING = 16_384
+"""Bytes from which the rest of a cut frame is not copied for its reader: a thousand stuck ones hold it once."""
 _PASS_SLICE = 64  # deliveries between two looks at the clock: about 150 us
 
 
@@ -59,10 +61,13 @@ class Joined:
         if subscription.cursor == self.last and subscription.epoch == self.epoch:
             subscription.note(self)
 
-    def cut(self, taken: int) -> tuple[int, bytes]:
+    def cut(self, taken: int) -> tuple[int, bytes | memoryview]:
         """After a write that took `taken` bytes: the offset of the frame it stopped at, and that frame's rest."""
         index = bisect_right(self.ends, taken)
-        return self.after + 1 + index, self.data[taken : self.ends[index]]
+        end = self.ends[index]
+        if end - taken < _WORTH_SHARING:
+            return self.after + 1 + index, self.data[taken:end]
+        return self.after + 1 + index, memoryview(self.data)[taken:end]
 
 
 class View:
@@ -102,8 +107,8 @@ class View:
         if some and some[-1].offset == tail.terminal:
             frames[-1] += self.framing.end
         joined = Joined(epoch, after, frames, shown)
-        if frames:
-            # A join stays right however the log grows: whoever uses an old one only asks once more.
+        # A join stays right however the log grows: whoever uses an old one only asks once more.
+        if frames and (self.users > 1 or len(joined.data) <= JOIN_BYTES):
             self._joins[after] = joined
             if len(self._joins) > _KEPT_JOINS:
                 self._joins.popitem(last=False)
@@ -140,6 +145,7 @@ class View:
         finally:
             self._passing = False
             self.delivered = self.tail.head
+        self.tidy()
         if self.tail.ended:
             yield from self._each(_pump)
 
@@ -154,6 +160,12 @@ class View:
                 subscription.abort("failed")
         if not self._passing:
             self.delivered = self.tail.head
+            self.tidy()
+
+    def tidy(self) -> None:
+        """Let go of what was joined once everybody has it: a view that few look at must not hold on to megabytes."""
+        if len(self.live) == self.users:
+            self._joins.clear()
 
     def _passes(self) -> Iterator[None]:
         tail = self.tail

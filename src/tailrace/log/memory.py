@@ -71,7 +71,9 @@ class MemoryLog:
 class MemoryStore:
     """Logs in this process's memory. `retention` is the channels'; runs are kept until `keep` says otherwise."""
 
+    kind = "memory"
     shared = False
+    failing_since: float | None = None
 
     def __init__(self, retention: Retention | None = None, clock: Clock = SYSTEM) -> None:
         self._retention = retention or Retention()
@@ -88,10 +90,12 @@ class MemoryStore:
         self._logs.clear()
         self._waiting.clear()
 
-    async def create(self, log: str, epoch: str, meta: str) -> None:
+    async def create(self, log: str, epoch: str, meta: str, first: Sequence[Record] = ()) -> None:
         """Begin a run's log."""
         self._forget_some()
-        self._add(log, MemoryLog(epoch, FOREVER, meta))
+        fresh = self._add(log, MemoryLog(epoch, FOREVER, meta))
+        if first:
+            fresh.add(first)
 
     async def publish(self, log: str, entries: Sequence[Entry], operation: str | None = None) -> Position:
         """Append to a channel; at once."""
@@ -210,12 +214,13 @@ class MemoryStore:
 
     def _forget_some(self) -> None:
         # Two at each operation, in turn: what comes to be one at a time is looked at twice as fast.
-        for _ in range(min(2, len(self._logs))):
-            log = next(iter(self._logs))
-            if self._logs[log].is_forgettable(self._clock.time()):
+        logs, now = self._logs, self._clock.time()
+        for _ in range(min(2, len(logs))):
+            log = next(iter(logs))
+            if logs[log].is_forgettable(now):
                 self._forget(log)
             else:
-                self._logs.move_to_end(log)
+                logs.move_to_end(log)
 
 
 class MemoryCoordination:

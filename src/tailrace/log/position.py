@@ -15,17 +15,19 @@ from typing import NamedTuple
 __all__ = ["Position", "new_epoch", "new_run_id"]
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 
 # At most 18 digits: an offset fits in 64 bits wherever it is stored. Digits are ASCII ones only.
 _WIRE = re.compile(r"([A-Za-z0-9_]{1,64})-(0|[1-9][0-9]{0,17})", re.ASCII)
 
 
 def _base62(value: int, digits: int) -> str:
+    # Two digits at a time: each takes a division.
     text = ""
-    for _ in range(digits):
-        value, digit = divmod(value, 62)
-        text += _ALPHABET[digit]
-    return text
+    for _ in range(digits // 2):
+        value, pair = divmod(value, 3844)
+        text += _PAIRS[pair]
+    return text + _ALPHABET[value % 62] if digits % 2 else text
 
 
 def new_epoch() -> str:

@@ -84,8 +84,15 @@ class Store(Protocol):
     apart by their callers' prefixes.
     """
 
+    kind: str
+    """What it is, in a word for operators."""
     shared: bool
     """Whether other processes see the same logs."""
+
+    @property
+    def failing_since(self) -> float | None:
+        """Since when it takes nothing that is written, in seconds since the epoch; None while it does."""
+        ...
 
     async def open(self) -> None:
         """Get ready for use, in the running event loop. Raises `StoreError` where that is impossible."""
@@ -95,8 +102,11 @@ class Store(Protocol):
         """Write what is pending and let go of everything."""
         ...
 
-    async def create(self, log: str, epoch: str, meta: str) -> None:
-        """Begin a log with a given epoch, for one producer. `meta` is its creator's, and never changes."""
+    async def create(self, log: str, epoch: str, meta: str, first: Sequence[Record] = ()) -> None:
+        """Begin a log with a given epoch, for one producer, with its `first` records.
+
+        `meta` is its creator's, and never changes.
+        """
         ...
 
     async def publish(self, log: str, entries: Sequence[Entry], operation: str | None = None) -> Position:

@@ -28,9 +28,9 @@ class Writer:
         self._store = store
         self._pending: list[tuple[Batch, Stored]] = []
         self._under_way = 0
-        self._wake = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        # Futures rather than events, whose every wait and every reset would be paid for by each run twice.
+        self._wake: asyncio.Future[None] | None = None
+        self._flushing: list[asyncio.Future[None]] = []
         self._task: asyncio.Task[None] | None = None
 
     def put(self, batch: Batch, stored: Stored) -> None:
@@ -40,14 +40,17 @@ class Writer:
         here would not change that.
         """
         self._pending.append((batch, stored))
-        self._idle.clear()
-        self._wake.set()
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._write_all())
+        elif self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
 
     async def flush(self) -> None:
         """Wait until the store has everything that was put before."""
-        await self._idle.wait()
+        if self._pending or self._under_way:
+            flushed = asyncio.get_running_loop().create_future()
+            self._flushing.append(flushed)
+            await flushed
 
     async def close(self, patience: float) -> None:
         """Write what is pending, for at most `patience` seconds."""
@@ -63,9 +66,8 @@ class Writer:
         self._task = None
 
     async def _write_all(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
-            await self._wake.wait()
-            self._wake.clear()
             while self._pending:
                 batches, self._pending = self._pending, []
                 self._under_way = len(batches)
@@ -73,14 +75,23 @@ class Writer:
                 self._under_way = 0
                 for batch, stored in batches:
                     stored(batch.records[-1].offset)
-            self._idle.set()
+            self._tell_flushed()
+            self._wake = loop.create_future()
+            await self._wake
+
+    def _tell_flushed(self) -> None:
+        flushing, self._flushing = self._flushing, []
+        for flushed in flushing:
+            if not flushed.done():  # or whoever waited has given up
+                flushed.set_result(None)
 
     async def _append(self, batches: Sequence[Batch]) -> None:
-        backoff = Backoff()
+        backoff = None
         while True:
             try:
                 await self._store.append(batches)
             except StoreUnavailable as error:
+                backoff = backoff or Backoff()
                 log.warning("the store cannot take %d batches now: %s", len(batches), error)
                 await asyncio.sleep(backoff.wait())
             except LogEnded as error:

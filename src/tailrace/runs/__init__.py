@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tailrace.runs.deltas import Delta, Finish, Text, Thinking, ToolCall, Usage
-from tailrace.runs.native import NativeRenderer, Summary
+from tailrace.runs.native import NativeRenderer, Summary, interruption
 from tailrace.runs.run import Item, Producer, Run, RunOptions, discard
 from tailrace.runs.runs import Attached, Runs
 from tailrace.runs.states import Status
@@ -25,4 +25,5 @@ __all__ = [
     "ToolCall",
     "Usage",
     "discard",
+    "interruption",
 ]

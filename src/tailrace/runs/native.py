@@ -18,7 +18,17 @@ from tailrace.runs.deltas import Text, Thinking, ToolCall
 from tailrace.runs.states import Status, ending
 from tailrace.sse import encode_block
 
-__all__ = ["DONE", "NativeRenderer", "Said", "Summary", "entry", "error_entry", "finish_entry", "start_entry"]
+__all__ = [
+    "DONE",
+    "NativeRenderer",
+    "Said",
+    "Summary",
+    "entry",
+    "error_entry",
+    "finish_entry",
+    "interruption",
+    "start_entry",
+]
 
 Said = tuple[str, str]
 """A record's event and data, before it has its place."""
@@ -70,15 +80,24 @@ def start_entry(run: str, model: str) -> Said:
     return ("start", f'{{"run":"{run}","model":{_quote(model)}}}')
 
 
-def finish_entry(reason: str, usage: dict[str, Any], model: str, provider: str) -> Said:
+def finish_entry(reason: str, usage: dict[str, int | bool], model: str, provider: str) -> Said:
     """What is said when the model ended by itself."""
-    said = f'"finish_reason":{_quote(reason)},"usage":{_dump(usage)}'
+    estimated = "true" if usage["estimated"] else "false"
+    tokens = f'"input_tokens":{usage["input_tokens"]},"output_tokens":{usage["output_tokens"]}'
+    said = f'"finish_reason":{_quote(reason)},"usage":{{{tokens},"estimated":{estimated}}}'
     return ("finish", f'{{{said},"model":{_quote(model)},"provider":{_quote(provider)}}}')
 
 
-def error_entry(error: RunError) -> Said:
-    """What is said when a run ends in another way."""
-    return ("error", _json({"error": {"type": error.type, "message": error.message, "retryable": error.retryable}}))
+def error_entry(error: RunError, usage: dict[str, Any] | None) -> Said:
+    """What is said when a run ends in another way; what was said before has its price too, where it is known."""
+    told = {"type": error.type, "message": error.message, "retryable": error.retryable}
+    return ("error", _json({"error": told} if usage is None else {"error": told, "usage": usage}))
+
+
+def interruption() -> tuple[Said, Said]:
+    """The end of a run whose process died, as whoever finds it says it."""
+    message = "the server that produced this answer died; what it had said is kept"
+    return error_entry(RunError(ErrorType.TAILRACE_INTERRUPTED, message), None), DONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +208,7 @@ class Summary:
             self.model, self.provider = said["model"], said["provider"]
             self.status = Status.FINISHED
         elif event == "error":
-            self.error = said["error"]
+            self.error, self.usage = said["error"], said.get("usage")
             self.status = ending(ErrorType(said["error"]["type"]))
 
 

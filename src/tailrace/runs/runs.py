@@ -11,11 +11,12 @@ import json
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from tailrace.errors import ErrorType, KeyReused, RunError, RunNotFound, StoreError
 from tailrace.hub import Hub, Reading, Tail, control, resume
 from tailrace.log import Coordination, Position, Record, Writer, judge, new_run_id
-from tailrace.runs.native import RETRY, NativeRenderer, Summary
+from tailrace.runs.native import RETRY, NativeRenderer, Summary, start_entry
 from tailrace.runs.run import Producer, Run, RunEvents, RunOptions, discard
 
 __all__ = ["Attached", "Runs"]
@@ -59,11 +60,16 @@ class Runs:
         run.begin(producer)
         return run
 
-    async def _create(self, options: RunOptions) -> Run:
+    async def _create(self, options: RunOptions, *, refused: bool = False) -> Run:
         name = new_run_id()
-        meta = json.dumps({"owner": options.owner, "provider": options.provider})
-        await self._hub.store.create(_log(name), name, meta)
+        meta = _meta(options.owner, options.provider)
+        # What every run says first is created with it: one call of the store less for each.
+        first = [] if refused else [Record(1, *start_entry(name, options.model), self._hub.clock.time())]
+        await self._hub.store.create(_log(name), name, meta, first)
         tail = self._hub.produce(_log(name), name, meta)
+        if first:
+            tail.append(first)
+            tail.on_stored(1)
         run = Run(name, tail, options, hub=self._hub, writer=self._writer, events=self._events)
         run.patient = self._patient
         self.live[name] = run
@@ -108,7 +114,7 @@ class Runs:
 
         It has a terminal of its own, so that a client which comes back with its id is told to stop.
         """
-        run = await self._create(replace(options, keep=_REFUSAL_SECONDS))
+        run = await self._create(replace(options, keep=_REFUSAL_SECONDS), refused=True)
         run.cancel(RunError(ErrorType.CALLER_UNKNOWN_RUN, "the run that this cursor names is not here; ask again"))
         return run
 
@@ -146,14 +152,22 @@ class Runs:
 
     async def attach(self, run: str, owner: str | None) -> Attached:
         """Find a run for its owner. Raises `RunNotFound` where it is not there, or another's."""
-        tail = await self._hub.open(_log(run))
-        if tail is None:
-            raise RunNotFound(run)
-        belongs_to = json.loads(tail.meta)["owner"]
+        live = self.live.get(run)
+        if live is not None:  # most are: a run is read by whoever has just started it
+            belongs_to, tail = live.options.owner, self._hub.share(live.tail)
+        else:
+            belongs_to, tail = await self._open(run)
         if belongs_to is not None and belongs_to != owner:
             self._hub.close(tail)
             raise RunNotFound(run)
-        return Attached(run, tail, self.live.get(run))
+        return Attached(run, tail, live)
+
+    async def _open(self, run: str) -> tuple[str | None, Tail]:
+        """Find a run that has ended, or that another process produces: its owner and its tail."""
+        tail = await self._hub.open(_log(run))
+        if tail is None:
+            raise RunNotFound(run)
+        return json.loads(tail.meta)["owner"], tail
 
     async def summary(self, run: str, owner: str | None) -> Summary:
         """What a run's records come to so far. Raises `RunNotFound`."""
@@ -196,7 +210,9 @@ class Runs:
 
     def _on_ended(self, run: Run) -> None:
         del self.live[run.id]
-        self._hub.meter.add(f"runs.{run.status}")
+        # One that never began is no answer that failed: it tells a client that there is none.
+        if run.begun:
+            self._hub.meter.add(f"runs.{run.status}")
         self._hub.meter.add("tokens", run.usage()["output_tokens"])
 
     def _on_stored(self, run: Run) -> None:
@@ -243,6 +259,11 @@ async def _settled(tasks: Collection[asyncio.Future[None]], patience: float) -> 
         _, late = await asyncio.wait(tasks, timeout=patience)
         for task in late:
             task.cancel()
+
+
+@lru_cache(maxsize=1024)
+def _meta(owner: str | None, provider: str) -> str:
+    return json.dumps({"owner": owner, "provider": provider})
 
 
 def _log(run: str) -> str:

@@ -22,6 +22,8 @@ HEAD_SECONDS = 10.0
 """From a connection's, or a next request's, first byte to the end of its head."""
 BODY_SECONDS = 30.0
 """Silence in the middle of a request's body. nginx allows 60 s; a phone that changes networks needs about 10."""
+PIPELINED = 16
+"""Requests that a client may send ahead of their answers. Browsers send none, and one reading can hold thousands."""
 LINGER_SECONDS = 2.0
 """How long a refused client is listened to: closing with unread bytes would reset the connection, answer and all."""
 
@@ -59,6 +61,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **options)
         self._begun = False  # a head that is not complete
         self._head_bytes = 0
+        self._trailer_bytes = 0
+        self._answering: RequestResponseCycle | None = None  # the request whose turn it is
         self._deaf = False  # whatever the client says now is not heard
         self._refusal = _MALFORMED
         self._awaited = _Awaited.NOTHING
@@ -76,20 +80,42 @@ class BoundedProtocol(HttpToolsProtocol):
         self._await(_Awaited.HEAD)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing any more."""
+        """Wait for nothing any more, and tell every request: uvicorn tells the newest one only."""
         self._await(_Awaited.NOTHING)
+        for cycle in (self._answering, *[cycle for cycle, _ in self.pipeline]):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
+        self.pipeline.clear()
         super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header. What comes behind a chunked body is a trailer, which nobody here reads."""
+        if self._begun:
+            super().on_header(name, value)
+            return
+        self._trailer_bytes += len(name) + len(value) + 4
+        if self._trailer_bytes > HEAD_BYTES:
+            self._refusal = _HEAD_TOO_LARGE
+            raise ValueError("trailers too large")
 
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
         self._begun = True
+        self._trailer_bytes = 0
         self._head_bytes = _FIRST_READING
 
     def on_headers_complete(self) -> None:
         """Take the head, if it is within its bound."""
         self._begun = False
         self._await(_Awaited.NOTHING)
+        if len(self.pipeline) >= PIPELINED:
+            raise ValueError("too many requests ahead")
         if len(self.url) + sum([len(name) + len(value) + 4 for name, value in self.headers]) > HEAD_BYTES:
             self._refusal = _HEAD_TOO_LARGE
             raise ValueError("head too large")  # the parser stops, and uvicorn has the request refused

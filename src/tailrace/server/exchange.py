@@ -13,6 +13,7 @@ from typing import Any, cast
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from tailrace.asgi import Offer
+from tailrace.asgi.direct import reset
 from tailrace.hub import Framing
 
 __all__ = ["Exchange", "HandOver"]
@@ -103,7 +104,7 @@ class Exchange:
         """
         cycle = self._cycle
         if self._streamed and cycle.response_started and not (cycle.response_complete or cycle.disconnected):
-            asyncio.get_running_loop().call_soon(cycle.transport.abort)
+            asyncio.get_running_loop().call_soon(reset, cycle.transport)
 
 
 class _Held:

@@ -13,19 +13,20 @@ import signal
 import socket
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import click
 import uvicorn
 from uvicorn._compat import asyncio_run
+from uvicorn.importer import ImportFromStringError, import_from_string
 
-from tailrace.errors import SettingsError
+from tailrace.errors import SettingsError, StoreError
 from tailrace.facade import Tailrace
-from tailrace.server.protocol import LaneProtocol
+from tailrace.server.protocol import LaneProtocol, lane_protocol
 from tailrace.server.settings import Settings
 from tailrace.server.sockets import accept_all, allow_connections, listen
 
-__all__ = ["run", "serve"]
+__all__ = ["LeavingServer", "config_of", "run", "serve"]
 
 log = logging.getLogger("tailrace")
 
@@ -37,7 +38,7 @@ def serve(settings: Settings) -> int:
     from tailrace.server.assembly import assemble  # noqa: PLC0415  # brings chat and web, which `run` does without
 
     tailrace, app = assemble(settings)
-    return _run(LeavingServer(_config(app, settings), settings, tailrace))
+    return _run(LeavingServer(config_of(app, settings), settings, tailrace))
 
 
 def run(app: str, settings: Settings) -> int:
@@ -45,16 +46,21 @@ def run(app: str, settings: Settings) -> int:
 
     An application that uses `Tailrace.lifespan` drains its streams by itself when the signal comes.
     """
-    config = _config(app, settings)
-    config.load()
+    config = config_of(app, settings)
+    try:
+        import_from_string(app)  # uvicorn will do it again, but reports what goes wrong in its own way
+    except ImportFromStringError as error:
+        click.echo(f"tailrace: {error}", err=True)
+        return 2
     return _run(LeavingServer(config, settings, None))
 
 
-def _config(app: Any, settings: Settings) -> uvicorn.Config:
+def config_of(app: Any, settings: Settings) -> uvicorn.Config:
+    """uvicorn's configuration, as settings say."""
     server = settings.server
     return uvicorn.Config(
         app,
-        http=LaneProtocol,
+        http=lane_protocol(server.write_timeout),
         log_level="info",
         access_log=False,
         server_header=False,
@@ -72,7 +78,11 @@ def _run(server: LeavingServer) -> int:
         return 2
     allow_connections()
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    asyncio_run(server.serve(sockets=[listener]), loop_factory=server.config.get_loop_factory())
+    try:
+        asyncio_run(server.serve(sockets=[listener]), loop_factory=server.config.get_loop_factory())
+    except StoreError as error:
+        click.echo(f"tailrace: {error}", err=True)
+        return 2
     return 0
 
 
@@ -93,7 +103,12 @@ class LeavingServer(uvicorn.Server):
         return self._listener
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and say so: from then on requests are served and signals are heard."""
+        """Start, and say so: from then on requests are served and signals are heard.
+
+        Raises `StoreError` where the store cannot be opened: out of a lifespan it would come as a traceback.
+        """
+        if self._tailrace is not None:
+            await self._tailrace.start()
         await super().startup(sockets)
         if self._listener is not None:
             host, port = self._listener.getsockname()[:2]
@@ -119,15 +134,21 @@ class LeavingServer(uvicorn.Server):
             self._told = True
             loop.call_soon_threadsafe(self._begin_leaving)
         else:
-            self.force_exit = self.should_exit = True
-            loop.call_soon_threadsafe(self._cut)
+            loop.call_soon_threadsafe(self._leave_now)
 
     def _begin_leaving(self) -> None:
         self._leaving = asyncio.get_running_loop().create_task(self._leave_in_order())
 
-    def _cut(self) -> None:
+    def _leave_now(self) -> None:
+        """Cut everybody. uvicorn's own way would skip the end of the lifespan too, which writes what is said."""
+        if self._leaving is not None:
+            self._leaving.cancel()
         if self._tailrace is not None:
-            self._tailrace.hub.abort_all()
+            self._tailrace.runs.interrupt_all()
+        for connection in tuple(self.server_state.connections):
+            connection.transport.abort()
+        self.config.timeout_graceful_shutdown = 1
+        self.should_exit = True
 
     async def _leave_in_order(self) -> None:
         try:
@@ -141,7 +162,9 @@ class LeavingServer(uvicorn.Server):
         settings, tailrace = self._settings, self._tailrace
         if tailrace is not None:
             tailrace.draining = True
-        log.info("leaving: %s", "draining" if tailrace is not None else "shutting down")
+        if tailrace is not None and tailrace.runs.live:
+            going_on = f"{len(tailrace.runs.live)} answers go on for at most {settings.drain_timeout:g} s"
+            click.echo(f"Tailrace is leaving: {going_on}; a second signal ends them now", err=True)
         await asyncio.sleep(settings.drain_delay)
         await self._close_listener()
         if tailrace is not None:
@@ -171,4 +194,5 @@ class LeavingServer(uvicorn.Server):
             await loop.connect_accepted_socket(self._protocol, connection)
 
     def _protocol(self) -> asyncio.Protocol:
-        return LaneProtocol(self.config, self.server_state, self.lifespan.state)
+        make = cast("type[LaneProtocol]", self.config.http_protocol_class)
+        return make(self.config, self.server_state, self.lifespan.state)

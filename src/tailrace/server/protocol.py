@@ -7,7 +7,7 @@ back for the next request. Whether they do is found out by `exchange`; bounds on
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 from uvicorn.config import Config
@@ -18,12 +18,20 @@ from tailrace.asgi import EXTENSION, Offer
 from tailrace.asgi.direct import DirectSink
 from tailrace.server.bounds import BoundedProtocol
 from tailrace.server.exchange import Exchange
+from tailrace.server.sockets import watch
 
-__all__ = ["LaneProtocol"]
+__all__ = ["LaneProtocol", "lane_protocol"]
+
+
+def lane_protocol(write_timeout: float) -> type[LaneProtocol]:
+    """Make the protocol class for a server whose connections may take nothing for `write_timeout` seconds."""
+    return type("LaneProtocol", (LaneProtocol,), {"write_timeout": write_timeout})
 
 
 class LaneProtocol(BoundedProtocol):
     """uvicorn's HTTP/1.1 protocol, with the direct lane."""
+
+    write_timeout: ClassVar[float] = 30.0
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -42,6 +50,12 @@ class LaneProtocol(BoundedProtocol):
             await self._application(scope, receive, exchange.send)
         finally:
             exchange.close()
+
+    def on_headers_complete(self) -> None:
+        """Take a head. Behind a pipelined one uvicorn stops reading; while we stream, only that tells who has left."""
+        super().on_headers_complete()
+        if self._sink is not None:
+            self.flow.resume_reading()
 
     # What the transport tells, while a sink has the connection but is not settled.
 
@@ -80,6 +94,7 @@ class LaneProtocol(BoundedProtocol):
         self._sink = sink = DirectSink(self, transport)
         self._streaming = cycle
         transport.set_write_buffer_limits(high=0)
+        watch(transport.get_extra_info("socket"), 0)
         transport.write(first)
         cycle.disconnected = True
         self.flow.resume_reading()
@@ -109,7 +124,7 @@ class LaneProtocol(BoundedProtocol):
         """Take the connection back after an answer's last byte."""
         cycle = cast("RequestResponseCycle", self._streaming)
         self._sink = self._streaming = None
-        self.transport.set_write_buffer_limits()
+        self.take_back()
         if sink.paused:
             self.flow.pause_writing()
         cycle.response_complete = True
@@ -117,6 +132,11 @@ class LaneProtocol(BoundedProtocol):
         if not cycle.keep_alive:
             self.transport.close()
         self.on_response_complete()
+
+    def take_back(self) -> None:
+        """Write as HTTP does again, and have the kernel watch the peer."""
+        self.transport.set_write_buffer_limits()
+        watch(self.transport.get_extra_info("socket"), self.write_timeout)
 
 
 class Settled:
@@ -146,11 +166,12 @@ class Settled:
     def resume(self, sink: DirectSink) -> None:
         """Give the connection a new HTTP protocol, beginning with what the client has sent already."""
         self._server_state.connections.discard(cast("Any", sink))
-        protocol = LaneProtocol(self._config, self._server_state, self._app_state)
         transport = sink.transport
+        make = cast("type[LaneProtocol]", self._config.http_protocol_class)
+        protocol = make(self._config, self._server_state, self._app_state)
         transport.set_protocol(protocol)
-        transport.set_write_buffer_limits()
         protocol.connection_made(transport)
+        protocol.take_back()
         if sink.paused:
             protocol.pause_writing()
         if not self._keep_alive:

@@ -11,10 +11,19 @@ import contextlib
 import errno
 import resource
 import socket
+from typing import Protocol
 
 from tailrace.errors import SettingsError
 
-__all__ = ["accept_all", "allow_connections", "listen"]
+__all__ = ["accept_all", "allow_connections", "listen", "watch"]
+
+
+class SupportsOptions(Protocol):
+    """A socket, or what a transport shows of one."""
+
+    def setsockopt(self, level: int, option: int, value: int, /) -> None:
+        """Set an option."""
+
 
 SEND_BUFFER = 131_072
 """Bytes that the kernel holds for one slow reader (it books twice as many): loopback takes 3.9 MB unbidden."""
@@ -50,11 +59,20 @@ def _bound(listener: socket.socket, silence: float) -> None:
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     # For a peer that is owed nothing: probes begin after a third of the time, and the last falls within it.
-    # One that is owed something is the subscription's to watch. TCP_USER_TIMEOUT would do it here, but it also
-    # ends a connection whose reader is slow: its window, though it moves, never takes a whole segment.
     for option, value in (("TCP_KEEPIDLE", silence / 3), ("TCP_KEEPINTVL", silence / 6), ("TCP_KEEPCNT", 3)):
         if hasattr(socket, option):
             listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), max(1, int(value)))
+    watch(listener, silence)
+
+
+def watch(connection: SupportsOptions, silence: float) -> None:
+    """Have the kernel end a connection whose peer takes nothing of what it is owed for `silence` seconds (0: never).
+
+    Its own default is a quarter of an hour. It also ends one whose reader is slow, since a window that moves
+    but never takes a whole segment does not count, so a stream is watched by its subscription instead.
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(silence * 800))
 
 
 def allow_connections() -> None:

@@ -60,7 +60,7 @@ class Events:
             history = await self._tailrace.channels.history(channel, cursor, _limit(query.get("limit")))
             return JSONResponse(_retained(channel, history), headers=AS_IT_IS)
         reading = await self._tailrace.channels.read(
-            channel, cursor, earliest=query.get("from") == "earliest", only=query.getlist("event")
+            channel, cursor, earliest=_earliest(query.get("from")), only=query.getlist("event")
         )
         return self._tailrace.respond(reading)
 
@@ -77,6 +77,12 @@ def _text(body: bytes) -> str:
         return body.decode()
     except UnicodeDecodeError as error:
         raise Problem(400, "malformed", f"The body is not UTF-8: {error}") from error
+
+
+def _earliest(text: str | None) -> bool:
+    if text not in {None, "earliest"}:
+        raise Problem(422, "invalid_query", "from: expected earliest; without it, only what comes is sent.")
+    return text is not None
 
 
 def _limit(text: str | None) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 
 from starlette.requests import Request
@@ -41,7 +41,7 @@ class Health:
         subscriptions, counted = tailrace.hub.subscriptions, tailrace.counters
         return JSONResponse(
             {
-                "status": "draining" if tailrace.draining else "healthy",
+                "status": self._status(),
                 "active_streams": len(subscriptions),
                 "active_runs": len(tailrace.runs.live),
                 "subscribers": sum([subscription.lasting for subscription in subscriptions]),
@@ -50,9 +50,14 @@ class Health:
                 "total_tokens": int(counted["tokens"]),
                 "uptime_seconds": round(time.monotonic() - self._started, 3),
                 "memory_mb": round(_resident_bytes() / 1_048_576, 1),
-                "store": "memory",
+                "store": tailrace.hub.store.kind,
             }
         )
+
+    def _status(self) -> str:
+        if self._tailrace.draining:
+            return "draining"
+        return "healthy" if self._tailrace.hub.store.failing_since is None else "degraded"
 
     async def live(self, request: Request) -> Response:
         """The process answers."""
@@ -88,10 +93,13 @@ class RequestCounter:
             return
         counters = self._counters
         counters.add("requests")
+        if scope["path"].startswith("/health"):
+            await self._app(scope, receive, send)  # a balancer's probe that is told 503 has not failed
+            return
 
-        async def counted(message: Message) -> None:
+        def counted(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start" and message["status"] >= 500:
                 counters.add("requests.failed")
-            await send(message)
+            return send(message)
 
         await self._app(scope, receive, counted)

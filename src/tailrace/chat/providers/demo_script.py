@@ -34,7 +34,7 @@ _HONESTY = "I am the demo model that comes with Tailrace, so take the words ligh
 _LIST_LEADS = ("Three things to try while I talk:", "What you can check right now:", "Worth a minute of your time:")
 _ITEMS = (
     "Reload the page in the middle of this answer: it goes on where it was.",
-    "Open the same answer in a second tab and watch both move together.",
+    "Duplicate this tab: both go on with the same answer, each at its own pace.",
     "Pull the network cable for a moment; nothing is lost, nothing is said twice.",
     "Press stop: the provider is told at once, and no more tokens are paid for.",
     "Add a provider's key to the settings and ask me again as a real model.",
@@ -42,7 +42,7 @@ _ITEMS = (
 )
 _CODES = (
     ("bash", "tailrace chat 'Tell me about rivers'"),
-    ("bash", "curl -N 'http://127.0.0.1:8000/events/news?from=earliest'"),
+    ("bash", "tail -f app.log | tailrace publish logs -"),
     ("js", "const source = new EventSource('/events/news');\nsource.onmessage = (event) => console.log(event.data);"),
     ("python", "async for token in client.chat('Tell me about rivers'):\n    print(token, end='', flush=True)"),
 )

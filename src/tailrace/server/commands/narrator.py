@@ -13,10 +13,17 @@ if TYPE_CHECKING:
 __all__ = ["Narrator", "missed"]
 
 
+_REASONS = {
+    "trimmed": "they are older than what the channel keeps",
+    "unknown": "the channel's history was lost or deleted",
+    "ahead": "the channel's history was lost or deleted",
+}
+
+
 def missed(count: int | None, reason: str) -> str:
     """Return a remark about events that are lost."""
     events = "an unknown number of events" if count is None else f"{count} event{'' if count == 1 else 's'}"
-    return f"missed {events} ({reason})"
+    return f"missed {events} ({_REASONS.get(reason, reason)})"
 
 
 class Narrator:

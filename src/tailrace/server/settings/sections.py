@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from tailrace.errors import SettingsError
+from tailrace.log.address import StoreAddress
 from tailrace.server.settings.secret import Secret
 
 if TYPE_CHECKING:
@@ -147,11 +148,10 @@ class Store(Section, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        scheme, separator, rest = self.url.partition("://")
-        if scheme in {"sqlite", "redis", "rediss"}:
-            raise SettingsError(f"url: {scheme}:// comes with the next release; this one keeps its logs in memory://")
-        if (scheme, separator, rest) != ("memory", "://", ""):
-            raise SettingsError("url: expected memory://")
+        try:
+            StoreAddress.parse(self.url)
+        except SettingsError as problem:
+            raise SettingsError(f"url: {problem}") from None
 
 
 class Chat(Section, frozen=True, kw_only=True):

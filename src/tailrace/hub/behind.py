@@ -1,0 +1,62 @@
+"""What a subscription does while the tail does not reach back to its cursor: it reads on from the store.
+
+Readers near each other share the pages. What the store does not hold any more is told as a gap; a reader
+whose store fails for good is cut, and can resume.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from tailrace.errors import StoreError
+
+if TYPE_CHECKING:
+    from tailrace.hub.subscription import Subscription
+
+__all__ = ["read_on"]
+
+log = logging.getLogger("tailrace")
+
+
+async def read_on(subscription: Subscription) -> None:
+    """Read from the store until the tail takes over, or the subscription is closed."""
+    try:
+        while _is_behind(subscription):
+            await subscription.wait_for_room()
+            await _read_page(subscription)
+    except StoreError as error:
+        log.warning("a reader of %s was cut, since the store failed: %s", subscription.view.tail.log, error)
+        subscription.abort("store")
+    except Exception:
+        log.exception("a reader of %s was cut", subscription.view.tail.log)
+        subscription.abort("failed")
+
+
+def _is_behind(subscription: Subscription) -> bool:
+    tail = subscription.view.tail
+    return not subscription.closed and subscription.epoch == tail.epoch and tail.since(subscription.cursor) is None
+
+
+async def _read_page(subscription: Subscription) -> None:
+    tail, before = subscription.view.tail, subscription.cursor
+    page = await tail.history(before)
+    await subscription.wait_for_room()  # a heartbeat may have filled the sink meanwhile
+    if not _is_behind(subscription):
+        return
+    cursor = subscription.cursor
+    if page is None:
+        raise StoreError("the log is gone")
+    if page.head.epoch != subscription.epoch:
+        tail.begin_epoch(page.head.epoch)
+        tail.reread()
+    elif cursor < page.head.first - 1:
+        subscription.skip_to(page.head.first - 1)
+    # Not past the head: what the tail has not heard of yet, it will see to itself.
+    elif records := [record for record in page.records if cursor < record.offset <= tail.head]:
+        # One write up to a hole at most: frames are counted by offsets. The next one goes on behind it.
+        first = records[0].offset
+        unbroken = [record for offset, record in enumerate(records, first) if record.offset == offset]
+        subscription.put(subscription.view.join_records(first - 1, unbroken))
+    elif cursor == before:
+        raise StoreError(f"the log has nothing past {before}, though its head is {tail.head}")
