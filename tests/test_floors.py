@@ -15,7 +15,7 @@ import tailrace
 ROOT = Path(tailrace.__file__).parent
 
 FLOORS = (
-    {"errors", "clock", "observe"},
+    {"errors", "clock", "observe", "signals"},
     {"sse"},
     {"log"},
     {"hub"},

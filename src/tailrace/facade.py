@@ -17,11 +17,8 @@ import asyncio
 import contextlib
 import logging
 import random
-import signal
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -35,6 +32,7 @@ from tailrace.log.address import StoreAddress
 from tailrace.observe import Counters
 from tailrace.runs import Producer, Runs, Summary, discard, interruption
 from tailrace.runs import RunOptions as _RunOptions
+from tailrace.signals import heard
 
 try:
     from starlette.responses import Response as _Response
@@ -228,15 +226,25 @@ class Tailrace:
         part of a lifespan only once all connections are closed, which open streams never are.
         """
         await self.start()
-        with _heard(self._on_signal):
+        with heard(lambda: self._on_signal(insist)) as insist:
             try:
                 yield
             finally:
+                if self._drain_task is not None:
+                    self._drain_task.cancel()
                 await self.close()
 
-    def _on_signal(self) -> None:
+    def _on_signal(self, insist: Callable[[], None]) -> None:
         if self._drain_task is None:
-            self._drain_task = asyncio.get_running_loop().create_task(self.drain())
+            self._drain_task = asyncio.get_running_loop().create_task(self._leave(insist))
+
+    async def _leave(self, insist: Callable[[], None]) -> None:
+        await self.drain()
+        # From here on the server ends the lifespan, and with it this task, unless somebody takes nothing.
+        await asyncio.sleep(_LAST_WORDS)
+        log.warning("a client that takes nothing keeps the server from leaving; the server is told again")
+        await self.close()
+        insist()
 
 
 def _stored(address: StoreAddress, options: Options, clock: Clock) -> tuple[Store, Coordination]:
@@ -319,28 +327,3 @@ def _goodbye() -> Dismissal:
     # Spread, so that a successor is not met by everybody in the same moment.
     retry = random.randint(500, 3000)  # noqa: S311  # spreads reconnects, keeps no secret
     return "reconnect", {"reason": "draining"}, retry
-
-
-@contextlib.contextmanager
-def _heard(call: Callable[[], None]) -> Iterator[None]:
-    """Call `call` in the loop on the first SIGTERM or SIGINT, then do what would have been done anyway."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    loop = asyncio.get_running_loop()
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def hear(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(call)
-        handler = before[signal.Signals(number)]
-        if callable(handler):
-            handler(number, frame)
-
-    for number in before:
-        signal.signal(number, hear)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            if signal.getsignal(number) is hear:
-                signal.signal(number, handler)

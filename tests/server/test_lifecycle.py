@@ -213,6 +213,19 @@ def test_a_second_signal_ends_somebody_elses_application_now(runner: Runner) -> 
         assert time.monotonic() - begun < 3
 
 
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_a_reader_that_takes_nothing_does_not_keep_an_application_from_leaving(runner: Runner) -> None:
+    with served(runner, "tests.support.endless:app", DRAIN_TIMEOUT="1") as server:
+        with server.open("GET", "/prices") as stuck:
+            stuck.event()
+            with server.open("POST", "/flood") as flood:
+                flood.read()
+            begun = time.monotonic()
+            server.terminate()
+            server.wait()
+            assert time.monotonic() - begun < 6
+
+
 def test_a_connection_made_after_the_listener_closed_is_refused_rather_than_hung(upstream: Upstream) -> None:
     upstream.default = Script(pieces=("a", "b", "c"), delay=0.3)
     with Server(settings(upstream)) as server, server.open("POST", "/api/chat", body=ASK) as raw:

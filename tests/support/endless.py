@@ -34,7 +34,18 @@ async def _prices(request: Request) -> Response:
     return tail.subscribe(request, "prices")
 
 
+async def _flood(request: Request) -> Response:
+    for _ in range(8):
+        await tail.publish("prices", "x" * 1_000_000)
+        await asyncio.sleep(0.01)
+    return Response("flooded")
+
+
 app = Starlette(
-    routes=[Route("/chat", _chat, methods=["POST"]), Route("/prices", _prices)],
+    routes=[
+        Route("/chat", _chat, methods=["POST"]),
+        Route("/prices", _prices),
+        Route("/flood", _flood, methods=["POST"]),
+    ],
     lifespan=tail.lifespan,
 )
