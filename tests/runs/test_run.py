@@ -89,6 +89,23 @@ async def test_a_producer_that_never_waits_leaves_the_loop_to_others() -> None:
         assert turns > 3
 
 
+async def test_a_producer_that_waits_for_each_token_is_not_made_to_wait_again() -> None:
+    async with House() as house:
+
+        async def waiting() -> AsyncIterator[str]:
+            for _ in range(100):
+                await asyncio.sleep(0)
+                house.clock.advance(1)
+                yield "x"
+
+        run = await house.start(waiting)
+        turns = 0
+        while not run.ended:
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns < 110
+
+
 async def test_half_of_a_surrogate_pair_does_not_break_a_run() -> None:
     async with House() as house:
         viewer = await house.whole((await house.start(says("a\ud83d", [Text("\ude00b")]))).id)

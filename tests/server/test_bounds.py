@@ -309,3 +309,34 @@ def test_however_requests_are_cut_into_pieces_each_is_answered_once_and_in_order
             assert raw.head().status == 200
             assert json.loads(raw.read()) == ({"plain": True} if size is None else {"bytes": size})
         assert raw.silent_for(0.01)
+
+
+UPGRADE = (
+    b"GET /ws HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+    b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        UPGRADE,
+        b"no request at all\r\n\r\n",
+        b"POST /echo HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n",
+        b"POST /echo HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n0\r\n" + b"a: b\r\n" * 12_000,
+        b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n",
+    ],
+    ids=["an upgrade", "no HTTP", "a bad chunk", "endless trailers", "a large head"],
+)
+def test_what_is_refused_behind_a_stream_leaves_it_whole_and_ends_the_connection_after_it(
+    hosted: Hosted, raw: Raw, prices: Prices, behind: bytes
+) -> None:
+    raw.send(b"POST /chat HTTP/1.1\r\nhost: test\r\ncontent-length: 0\r\n\r\n")
+    assert raw.head().status == 200
+    assert raw.event().event == "start"
+    raw.send(behind)
+    until(lambda: next(iter(hosted.connections))._deaf)
+    hosted.call(prices.say("a word", None))
+    assert raw.rest()[-1].event == "done"
+    assert raw.closed()
+    until(lambda: not hosted.connections and not prices.tail.hub.subscriptions)

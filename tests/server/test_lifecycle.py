@@ -215,15 +215,14 @@ def test_a_second_signal_ends_somebody_elses_application_now(runner: Runner) -> 
 
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_a_reader_that_takes_nothing_does_not_keep_an_application_from_leaving(runner: Runner) -> None:
-    with served(runner, "tests.support.endless:app", DRAIN_TIMEOUT="1") as server:
-        with server.open("GET", "/prices") as stuck:
-            stuck.event()
-            with server.open("POST", "/flood") as flood:
-                flood.read()
-            begun = time.monotonic()
-            server.terminate()
-            server.wait()
-            assert time.monotonic() - begun < 6
+    endless = served(runner, "tests.support.endless:app", DRAIN_TIMEOUT="1")
+    with endless as server, server.open("GET", "/prices") as stuck, server.open("POST", "/flood") as flood:
+        stuck.event()
+        flood.read()
+        begun = time.monotonic()
+        server.terminate()
+        server.wait()
+        assert time.monotonic() - begun < 6
 
 
 def test_a_connection_made_after_the_listener_closed_is_refused_rather_than_hung(upstream: Upstream) -> None:

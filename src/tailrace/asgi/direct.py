@@ -123,7 +123,7 @@ class DirectSink(asyncio.Protocol):
         try:
             fd = self._transport.get_extra_info("socket").fileno()
             (unacknowledged,) = struct.unpack("i", fcntl.ioctl(fd, termios.TIOCOUTQ, b"\0\0\0\0"))
-        except OSError:
+        except (OSError, ValueError):  # ValueError: it is closed
             return pending
         return pending + int(unacknowledged)
 
@@ -132,7 +132,7 @@ class DirectSink(asyncio.Protocol):
         try:
             info = self._transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO)
             (acknowledged,) = struct.unpack_from("Q", info, _BYTES_ACKED)
-        except (OSError, AttributeError, struct.error):
+        except (OSError, ValueError, AttributeError, struct.error):
             return -self.backlog()
         return int(acknowledged)
 

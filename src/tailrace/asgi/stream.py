@@ -17,6 +17,9 @@ HEADERS = (
     (b"x-accel-buffering", b"no"),
 )
 
+_LARGE = 65_536
+"""A prelude of more bytes (a long answer's snapshot) goes out as the object that it is: its readers share it."""
+
 _PATIENCE = 1.0  # seconds for middleware to pass the first bytes on
 
 
@@ -58,6 +61,8 @@ class EventStream:
         """What can be sent with the head: the prelude and what the tail holds past the cursor."""
         subscription = self._subscription
         tail = subscription.view.tail
+        if len(self._prelude) > _LARGE:
+            return self._prelude, False
         # Where the history was dropped since the reading began, a `gap` has to come before anything of the new one.
         joined = subscription.view.join(subscription.cursor) if subscription.epoch == tail.epoch else None
         if joined is None:

@@ -18,7 +18,7 @@ class Body:
 
     - It takes everything at once, and asks the transport to go on only where it was paused. aiohttp counts
       and asks after every HTTP chunk, and a model's frame is one: of 230 us of CPU for a stream of 31 frames
-      in one segment, asking was 43 and counting 13.
+      in one segment, asking was 43 and counting 12.
     - What came before an exception can still be had, by `arrived`; aiohttp raises it first.
     """
 

@@ -64,6 +64,7 @@ class Tail:
         "loading",
         "log",
         "meta",
+        "snapshot",
         "stored",
         "terminal",
         "users",
@@ -83,6 +84,8 @@ class Tail:
         self._views: dict[tuple[Renderer, Framing], View] = {}
         # While the beginning, or what is missing, is being read: what was told in the meantime.
         self._early: list[Told] | None = []
+        # What somebody made of everything up to an offset, kept for others who want the same.
+        self.snapshot: tuple[int, int, bytes] | None = None  # (made at this head, goes on past this offset, event)
         self._reading: asyncio.Task[None] | None = None
         self._pages: dict[int, PageReading] = {}
 

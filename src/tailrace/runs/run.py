@@ -170,7 +170,7 @@ class Run:
     async def _look_at_turns(self) -> None:
         """Make way for others, where the producer has not waited since the last look.
 
-        One that waits for each token needs no second wait; the mark costs it a fifth of that.
+        One that waits for each token, which takes longer than a look, needs no second wait for it.
         """
         if not self._turned:
             await asyncio.sleep(0)

@@ -137,11 +137,19 @@ class Runs:
             after = verdict.after or 0
             prelude = resume(verdict, Position(tail.epoch, after))
         elif snapshot:
+            after, prelude = await self._snapshot(tail)
+        return self._reading(attached, after, prelude)
+
+    async def _snapshot(self, tail: Tail) -> tuple[int, bytes]:
+        """The text so far as one event, and the offset behind it; made once for all who ask at the same head."""
+        if tail.snapshot is None or tail.snapshot[0] != tail.head:
+            head = tail.head
             summary = await self._fold(tail)
             # How it ended, if it has, is not in the snapshot: the reader is told as everyone is.
-            after = summary.spoken
-            prelude = control("snapshot", summary.snapshot(), position=Position(tail.epoch, after), retry=RETRY)
-        return self._reading(attached, after, prelude)
+            position = Position(tail.epoch, summary.spoken)
+            prelude = control("snapshot", summary.snapshot(), position=position, retry=RETRY)
+            tail.snapshot = (head, position.offset, prelude)
+        return tail.snapshot[1:]
 
     def _reading(self, attached: Attached, after: int, prelude: bytes) -> Reading:
         run = attached.run

@@ -186,7 +186,15 @@ class BoundedProtocol(HttpToolsProtocol):
             self._timer = self.loop.call_later(left if left > 0 else BODY_SECONDS, self._on_body_late)
 
     def handle_websocket_upgrade(self) -> None:
-        """Leave the connection to another protocol, and its deadlines too."""
+        """Leave the connection to another protocol, and its deadlines too.
+
+        Not while an answer is owed: whoever writes it would never hear that the connection is gone, and its
+        descriptor would soon be another client's.
+        """
+        request = self._newest
+        if self.pipeline or (request is not None and not request.response_complete):
+            self._refuse(_MALFORMED)
+            return
         self._deaf = True
         super().handle_websocket_upgrade()
 
@@ -199,11 +207,15 @@ class BoundedProtocol(HttpToolsProtocol):
         self._await(_Awaited.NOTHING)
         self._begun = False
         self._deaf = True
-        request = self._newest
+        request, answering = self._newest, self._answering
         if self.transport.is_closing():
             return
-        if request is not None and not request.response_complete and not request.more_body:
-            request.keep_alive = False
+        if (
+            answering is not None
+            and not answering.response_complete
+            and (answering is not request or not request.more_body)
+        ):
+            answering.keep_alive = False
         elif request is not None and request.response_started and request.more_body:
             self.transport.close()
         else:

@@ -7,7 +7,7 @@ and only those bytes tell whether anything between the application and us has ch
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -18,8 +18,11 @@ from tailrace.hub import Framing
 
 __all__ = ["Exchange", "HandOver"]
 
-HandOver = Callable[[RequestResponseCycle, bytes, Offer], None]
+HandOver = Callable[[RequestResponseCycle, Sequence[bytes], Offer], None]
 """Gives a connection to the hub: the cycle, the bytes to begin with, and who takes it."""
+
+
+_WORTH_SHARING = 65_536
 
 
 class Exchange:
@@ -81,7 +84,7 @@ class Exchange:
         if offer is not None:
             # An offer that was decided already was given up: its application has gone on over `send`.
             if offer.outcome is None and body is offer.first and message.get("more_body") and self._fits():
-                self._hand_over(cycle, held.head + Framing.CHUNKED.wrap([body])[0], offer)
+                self._hand_over(cycle, _begin(held.head, body), offer)
                 return
             offer.decide(outcome=False)
         if not cycle.disconnected:
@@ -105,6 +108,13 @@ class Exchange:
         cycle = self._cycle
         if self._streamed and cycle.response_started and not (cycle.response_complete or cycle.disconnected):
             asyncio.get_running_loop().call_soon(reset, cycle.transport)
+
+
+def _begin(head: bytes, body: bytes) -> Sequence[bytes]:
+    """The answer's first bytes, in one piece; a large body stays the object that it is, which others may share."""
+    if len(body) < _WORTH_SHARING:
+        return (head + Framing.CHUNKED.wrap([body])[0],)
+    return (head + b"%x\r\n" % len(body), body, b"\r\n")
 
 
 class _Held:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -110,6 +111,9 @@ class LeavingServer(uvicorn.Server):
         if self._tailrace is not None:
             await self._tailrace.start()
         await super().startup(sockets)
+        # What is loaded by now stays: to look through it again in each full collection took 3 % of a relay's CPU.
+        gc.collect()
+        gc.freeze()
         if self._listener is not None:
             host, port = self._listener.getsockname()[:2]
             shown = f"[{host}]" if ":" in host else host

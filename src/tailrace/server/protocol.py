@@ -7,6 +7,7 @@ back for the next request. Whether they do is found out by `exchange`; bounds on
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
@@ -84,7 +85,7 @@ class LaneProtocol(BoundedProtocol):
 
     # The hand-over, and the way back.
 
-    def hand_over(self, cycle: RequestResponseCycle, first: bytes, offer: Offer) -> None:
+    def hand_over(self, cycle: RequestResponseCycle, first: Sequence[bytes], offer: Offer) -> None:
         """Give the connection to the hub: `first` goes out, and uvicorn's cycle counts as left alone.
 
         As disconnected, not as complete: uvicorn then queues a pipelined request by itself.
@@ -95,7 +96,8 @@ class LaneProtocol(BoundedProtocol):
         self._streaming = cycle
         transport.set_write_buffer_limits(high=0)
         watch(transport.get_extra_info("socket"), 0)
-        transport.write(first)
+        for piece in first:
+            transport.write(piece)
         cycle.disconnected = True
         self.flow.resume_reading()
         if offer.lasting:

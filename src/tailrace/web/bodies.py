@@ -7,9 +7,8 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 from msgspec import Meta
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
-from tailrace.asgi import Receive
 from tailrace.chat.ask import Ask, Message
 from tailrace.web.problems import Problem
 
@@ -76,28 +75,23 @@ async def read_body(request: Request, limit: int) -> bytes:
         raise _too_large(limit)
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            return await _collect(request.receive, limit)
+            return await _collect(request, limit)
     except TimeoutError:
         detail = f"The request's body did not arrive within {BODY_SECONDS:g} seconds."
         raise Problem(408, "body_timeout", detail, {"connection": "close"}) from None
 
 
-async def _collect(receive: Receive, limit: int) -> bytes:
-    # By hand: for a body in one piece, which nearly all are, Starlette's `Request.stream` takes three times as long.
-    pieces: list[bytes] = []
-    size = 0
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            # Nobody reads this answer, but the request ends as one that was refused, not as a fault of ours.
-            raise Problem(400, "disconnected", "The client left before its request was complete.")
-        pieces.append(message.get("body", b""))
-        size += len(pieces[-1])
-        if size > limit:
-            raise _too_large(limit)
-        more = message.get("more_body", False)
-    return b"".join(pieces)
+async def _collect(request: Request, limit: int) -> bytes:
+    body = bytearray()
+    try:
+        async for piece in request.stream():
+            body += piece
+            if len(body) > limit:
+                raise _too_large(limit)
+    except ClientDisconnect:
+        # Nobody reads this answer, but the request ends as one that was refused, not as a fault of ours.
+        raise Problem(400, "disconnected", "The client left before its request was complete.") from None
+    return bytes(body)
 
 
 def _too_large(limit: int) -> Problem:
