@@ -76,6 +76,30 @@ print("done", sorted(others))
     assert (done.stdout, done.stderr) == ("done []\n", "")
 
 
+def test_the_sqlite_store_needs_the_standard_library_alone_and_is_loaded_only_where_it_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    done = bare(
+        """
+import asyncio
+import tailrace
+
+assert "sqlite3" not in sys.modules
+
+async def main():
+    tail = tailrace.Tailrace(f"sqlite:///{sys.argv[2]}/events.db")
+    async with tail.lifespan():
+        return await tail.publish("prices", {"eur": 1.07})
+
+print(asyncio.run(main()).endswith("-1"))
+others = {name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names - {"tailrace", "__main__"}
+print(sorted(others))
+""",
+        str(tmp_path),
+    )
+    assert (done.stdout, done.stderr) == ("True\n[]\n", "")
+
+
 @pytest.mark.parametrize(
     ("program", "extra"),
     [

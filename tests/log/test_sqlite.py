@@ -1,0 +1,534 @@
+"""The SQLite store and its coordination: what every store promises, and what is theirs alone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import select
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tailrace.errors import LogEnded, StoreError, StoreUnavailable
+from tailrace.log import Batch, Entry, MemoryStore, Page, Position, Record, Retention, judge
+from tailrace.log.sqlite import Ending, SqliteCoordination, SqliteStore
+from tailrace.testing import FakeClock
+from tests.log.store_contract import CoordinationContract, Ear, RetentionContract, StoreContract, records
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[2]
+TALKER = ROOT / "tests" / "support" / "talker.py"
+KILLS = 100 if os.environ.get("TAILRACE_CHAOS") else 10
+
+ENDING = Ending([Entry("error", "died"), Entry("done", "[DONE]")], keep=60)
+
+
+class _InFile:
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path: Path) -> None:
+        self.path = tmp_path / "events.db"
+
+    def new_store(self, clock: FakeClock, retention: Retention) -> SqliteStore:
+        return SqliteStore(self.path, retention, clock)
+
+
+class TestSqliteStore(_InFile, StoreContract):
+    """Keeps what every store promises."""
+
+
+class TestSqliteRetention(_InFile, RetentionContract):
+    """Bounds channels by count, bytes and age."""
+
+
+class TestSqliteCoordination(_InFile, CoordinationContract):
+    """Keeps what every coordination promises."""
+
+    @pytest.fixture
+    async def coordination(self, clock: FakeClock) -> AsyncIterator[SqliteCoordination]:
+        store = self.new_store(clock, Retention())
+        await store.open()
+        yield store.coordination
+        await store.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the store's file is."""
+    return tmp_path / "events.db"
+
+
+def failing(store: SqliteStore) -> float | None:
+    """Since when the store cannot write."""
+    return store.failing_since
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    path: Path, retention: Retention | None = None, clock: FakeClock | None = None
+) -> AsyncIterator[SqliteStore]:
+    """An open store."""
+    store = SqliteStore(path, retention, clock or FakeClock(), ENDING)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def read(store: SqliteStore, log: str, after: int = 0) -> Page:
+    """All of a log that is there."""
+    page = await store.read(log, after, 1_000_000)
+    assert page is not None
+    return page
+
+
+# Restarts.
+
+
+async def test_channels_go_on_after_a_restart_with_their_epoch_their_events_and_their_operations(path: Path) -> None:
+    async with opened(path) as store:
+        await store.publish("a", [Entry("tick", "1"), Entry("", None)])
+        position = await store.publish("a", [Entry("tick", "3")], "op")
+        before = await read(store, "a")
+    async with opened(path) as store:
+        assert await read(store, "a") == before
+        assert await store.publish("a", [Entry("tick", "3")], "op") == position
+        assert await store.publish("a", [Entry("", "4")]) == Position(position.epoch, 4)
+
+
+async def test_an_ended_run_is_there_after_a_restart_until_its_keeping_is_over(path: Path) -> None:
+    clock = FakeClock()
+    async with opened(path, clock=clock) as store:
+        await store.create("r", "e", "meta", records(1, 2))
+        await store.append([Batch("r", "e", records(3, 4), ends=True, keep=100)])
+        before = await read(store, "r")
+    clock.advance(99)
+    async with opened(path, clock=clock) as store:
+        assert await read(store, "r") == before
+        clock.advance(2)
+        assert await store.head("r") is None
+
+
+async def test_a_run_in_progress_is_found_ended_above_all_that_a_viewer_may_have_seen(path: Path) -> None:
+    clock = FakeClock(1_700_000_000.0)
+    async with opened(path, clock=clock) as store:
+        await store.create("r", "e", "meta", records(1, 5))
+        await store.create("silent", "f", "")
+    async with opened(path, clock=clock) as store:
+        page = await read(store, "r")
+        assert list(page.records[:5]) == records(1, 5)
+        assert [(record.event, record.data) for record in page.records[5:]] == [("error", "died"), ("done", "[DONE]")]
+        assert page.head.ended
+        assert page.head.last == page.records[-1].offset
+        # What the viewer was shown last had not reached the disk.
+        verdict = judge("e-7", page.head.epoch, page.head.first, page.head.last)
+        assert verdict.recovered
+        assert verdict.after is not None
+        assert len((await read(store, "r", verdict.after)).records) == 2
+        with pytest.raises(LogEnded):
+            await store.append([Batch("r", "e", records(page.head.last + 1, page.head.last + 1))])
+        assert [record.event for record in (await read(store, "silent")).records] == ["error", "done"]
+        clock.advance(61)
+        assert await store.head("r") is None
+
+
+async def test_a_run_is_ended_once_however_often_the_store_is_opened(path: Path) -> None:
+    async with opened(path) as store:
+        await store.create("r", "e", "meta", records(1, 5))
+    async with opened(path) as store:
+        before = await read(store, "r")
+    async with opened(path) as store:
+        assert await read(store, "r") == before
+
+
+async def test_a_key_is_kept_with_its_run_over_a_restart(path: Path) -> None:
+    clock = FakeClock()
+    async with opened(path, clock=clock) as store:
+        await store.coordination.claim("of a run in progress", "r", 86_400)
+        await store.coordination.claim("of an ended run", "s", 30)
+    async with opened(path, clock=clock) as store:
+        assert await store.coordination.claim("of a run in progress", "other", 5) == "r"
+        clock.advance(31)
+        assert await store.coordination.lookup("of an ended run") is None
+        assert await store.coordination.lookup("of a run in progress") == "r"
+        clock.advance(31)
+        assert await store.coordination.lookup("of a run in progress") is None
+
+
+async def test_a_reader_of_a_run_that_died_gets_its_text_and_its_end_page_by_page(path: Path) -> None:
+    async with opened(path) as store:
+        await store.create("r", "e", "meta", records(1, 600))
+    async with opened(path) as store:
+        found: list[Record] = []
+        while (page := await store.read("r", found[-1].offset if found else 0, 256)) and page.records:
+            found += page.records
+        assert found[:600] == records(1, 600)
+        assert [record.event for record in found[600:]] == ["error", "done"]
+
+
+async def test_what_was_acknowledged_survives_the_process_killed_at_any_moment(path: Path) -> None:
+    """One file, many processes, one after the other; each killed while it writes."""
+    acknowledged: dict[str, list[Position]] = defaultdict(list)
+    for _ in range(KILLS):
+        for line in killed_after(path, random.uniform(0, 0.15)):
+            log, _, text = line.partition(" ")
+            position = Position.parse(text)
+            assert position is not None
+            acknowledged[log].append(position)
+        async with opened(path, Retention(None, None, None)) as store:
+            for log, positions in acknowledged.items():
+                await check(store, log, positions)
+    assert sum(map(len, acknowledged.values())) > 10 * KILLS
+
+
+def killed_after(path: Path, seconds: float) -> list[str]:
+    """What a talker said until it was killed, that long after its first word."""
+    command = [sys.executable, str(TALKER), str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)}) as process:
+        assert process.stdout is not None
+        assert select.select([process.stdout], [], [], 20)[0], "it says nothing"
+        said, deadline = b"", asyncio.get_running_loop().time() + seconds
+        while (left := deadline - asyncio.get_running_loop().time()) > 0:
+            if select.select([process.stdout], [], [], left)[0]:
+                said += os.read(process.stdout.fileno(), 65_536)
+        process.kill()
+        said += process.stdout.read()
+    return said.decode().splitlines()
+
+
+async def check(store: SqliteStore, log: str, positions: Sequence[Position]) -> None:
+    """Look whether a log has all that was acknowledged, each once, nothing torn, no hole, one epoch."""
+    page = await read(store, log)
+    said = [record for record in page.records if record.event == ""]
+    assert {position.epoch for position in positions} == {page.head.epoch}
+    assert [record.offset for record in said] == list(range(1, len(said) + 1))
+    assert {record.data for record in said} == {log}
+    assert max(position.offset for position in positions) <= len(said)
+    assert len({*positions}) == len(positions)
+    if not log.startswith("news"):
+        assert page.head.ended
+
+
+# Who may open what.
+
+
+async def test_a_second_store_on_one_file_is_refused_and_told_who_has_it(path: Path) -> None:
+    async with opened(path):
+        with pytest.raises(StoreError, match=rf"events\.db is in use by another process \(pid {os.getpid()}\)"):
+            await SqliteStore(path).open()
+        (path.parent / "link.db").symlink_to(path)
+        with pytest.raises(StoreError, match="in use by another process"):
+            await SqliteStore(path.parent / "link.db").open()
+    async with opened(path):
+        pass
+
+
+def test_what_cannot_be_opened_says_why_in_one_line(path: Path) -> None:
+    path.mkdir()
+    (path.parent / "text.db").write_text("no database at all " * 100)
+    other = sqlite3.connect(path.parent / "other.db")
+    other.execute("CREATE TABLE customers (name)")
+    other.close()
+    for name, told in [
+        ("events.db", "it is a directory"),
+        ("nowhere/x.db", "there is no directory"),
+        ("text.db", "file is not a database"),
+        ("other.db", "is the database of another application"),
+    ]:
+        with pytest.raises(StoreError, match=told) as raised:
+            asyncio.run(SqliteStore(path.parent / name).open())
+        assert str(path.parent / name) in str(raised.value)
+        assert "\n" not in str(raised.value)
+
+
+async def test_a_file_of_a_newer_version_is_left_alone(path: Path) -> None:
+    async with opened(path):
+        pass
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(StoreError, match="written by a newer Tailrace"):
+        await SqliteStore(path).open()
+
+
+async def test_a_store_that_is_not_open_says_what_to_do(path: Path) -> None:
+    store = SqliteStore(path)
+    with pytest.raises(StoreUnavailable, match=r"Tailrace\.lifespan"):
+        await store.publish("a", [Entry("", "x")])
+    await store.close()
+
+
+async def test_a_store_can_be_opened_again_after_it_was_closed(path: Path) -> None:
+    store = SqliteStore(path)
+    for offset in (1, 2):
+        await store.open()
+        assert (await store.publish("a", [Entry("", "x")])).offset == offset
+        await store.close()
+
+
+async def test_closing_writes_what_is_pending_and_leaves_one_file(path: Path) -> None:
+    async with opened(path) as store:
+        pending = [asyncio.ensure_future(store.publish("a", [Entry("", "x")])) for _ in range(100)]
+        await asyncio.sleep(0)
+    assert [position.offset for position in await asyncio.gather(*pending)] == list(range(1, 101))
+    assert sorted(entry.name for entry in path.parent.iterdir()) == ["events.db", "events.db-lock"]
+
+
+# Commits.
+
+
+async def test_many_who_publish_at_once_share_commits(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commits: list[str] = []
+    async with opened(path) as store:
+        assert store._open is not None
+        store._open.file.writing.set_trace_callback(lambda sql: commits.append(sql) if sql == "COMMIT" else None)
+        await asyncio.gather(*[store.publish(f"c{i % 7}", [Entry("", "x")]) for i in range(500)])
+        assert 1 <= len(commits) < 100
+
+
+async def test_nobody_hears_of_what_is_not_committed(path: Path) -> None:
+    ear = Ear()
+    async with opened(path) as store:
+        assert store._open is not None
+        store.follow("a", ear)
+        await store.publish("a", [Entry("", "1")])
+        store._open.file.writing.execute("PRAGMA query_only = 1")
+        with pytest.raises(StoreUnavailable):
+            await store.publish("a", [Entry("", "2")])
+        assert [record.data for _, record in ear.heard] == ["1"]
+        store._open.file.writing.execute("PRAGMA query_only = 0")
+        await store.publish("a", [Entry("", "3")])
+        assert [(record.offset, record.data) for _, record in ear.heard] == [(1, "1"), (2, "3")]
+
+
+async def test_a_write_that_breaks_takes_no_other_along(path: Path) -> None:
+    async with opened(path) as store:
+        writes = [store.publish("a", [Entry("", text)]) for text in ("1", "\ud800", "3")]
+        first, broken, third = await asyncio.gather(*writes, return_exceptions=True)
+        assert isinstance(broken, UnicodeEncodeError)
+        assert isinstance(first, Position)
+        assert isinstance(third, Position)
+        assert (first.offset, third.offset) == (1, 2)
+        assert store.failing_since is None
+
+
+async def test_who_leaves_while_waiting_has_published_all_the_same(path: Path) -> None:
+    async with opened(path) as store:
+        leaving = asyncio.ensure_future(store.publish("a", [Entry("", "x")]))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        assert (await store.publish("a", [Entry("", "y")])).offset == 2
+
+
+async def test_a_loop_that_never_rests_keeps_nobody_from_reading_and_writing(path: Path) -> None:
+    """Its turns are shorter than the 5 ms after which a thread may ask for the interpreter."""
+    over = False
+
+    async def burn() -> None:
+        while not over:
+            until = time.perf_counter() + 0.004
+            while time.perf_counter() < until:
+                pass
+            await asyncio.sleep(0)
+
+    async with opened(path) as store:
+        burning = asyncio.create_task(burn())
+        async with asyncio.timeout(5):
+            for _ in range(50):
+                await store.publish("a", [Entry("", "x")])
+                await store.read("a", 0, 100)
+        over = True
+        await burning
+
+
+# A disk that takes nothing.
+
+
+@pytest.mark.parametrize("fault", ["read-only", "full"])
+async def test_a_disk_that_takes_nothing_is_told_and_remembered_until_it_does(path: Path, fault: str) -> None:
+    clock = FakeClock(1000.0)
+    async with opened(path, clock=clock) as store:
+        assert store._open is not None
+        connection = store._open.file.writing
+        await store.publish("a", [Entry("", "x")])
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        breaking = "query_only = 1" if fault == "read-only" else f"max_page_count = {pages}"
+        mending = "query_only = 0" if fault == "read-only" else "max_page_count = 1000000"
+        connection.execute(f"PRAGMA {breaking}")
+        with pytest.raises(StoreUnavailable) as told:
+            await store.publish("a", [Entry("", "x" * 100_000)])
+        assert told.value.retry_after > 0
+        assert failing(store) == 1000.0
+        with pytest.raises(StoreUnavailable):
+            await store.create("r", "e", "x" * 100_000)
+        assert len((await read(store, "a")).records) == 1, "reading goes on"
+        connection.execute(f"PRAGMA {mending}")
+        await store.sweep()
+        assert failing(store) is None
+        assert (await store.publish("a", [Entry("", "x" * 100_000)])).offset == 2
+
+
+# Space.
+
+
+def size(path: Path) -> int:
+    """Bytes that the store takes on the disk."""
+    return sum(entry.stat().st_size for entry in path.parent.iterdir())
+
+
+async def test_the_file_does_not_grow_with_what_was_trimmed(path: Path) -> None:
+    async with opened(path, Retention(events=200, bytes=None, age=None)) as store:
+        sizes: list[int] = []
+        for _ in range(6):
+            for _ in range(10):
+                await asyncio.gather(*[store.publish("a", [Entry("", "x" * 1000)]) for _ in range(200)])
+            await store.sweep()
+            sizes.append(size(path))
+        assert sizes[-1] < 1.2 * sizes[1], sizes
+
+
+async def test_the_space_of_what_is_past_its_keeping_goes_back_to_the_disk(path: Path) -> None:
+    clock = FakeClock()
+    async with opened(path, Retention(age=100), clock) as store:
+        empty = size(path)
+        for number in range(60):
+            run = f"r{number}"
+            await store.create(run, run, "")
+            await store.append([Batch(run, run, records(1, 100, "x" * 1000), ends=True, keep=100)])
+            await store.publish(f"c{number}", [Entry("", "x" * 1000)] * 100, "op")
+            await store.coordination.claim(run, "", 100)
+        await store.sweep()
+    full = size(path)
+    assert full > 10_000_000, "or the test shows nothing"
+    clock.advance(300)
+    async with opened(path, Retention(age=100), clock) as store:
+        await store.sweep()
+        clock.advance(300)
+        await store.sweep()
+        connection = store._open.file.writing if store._open is not None else None
+        assert connection is not None
+        for table in ("logs", "records", "operations", "names"):
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
+    assert size(path) < empty + 200_000
+
+
+async def test_a_long_run_is_swept_in_steps(path: Path) -> None:
+    clock = FakeClock()
+    async with opened(path, clock=clock) as store:
+        await store.create("r", "r", "", records(1, 5001))
+        await store.append([Batch("r", "r", records(5002, 5002), ends=True, keep=1)])
+        clock.advance(2)
+        await store.sweep()
+        assert store._open is not None
+        assert store._open.file.writing.execute("SELECT count(*) FROM records").fetchone() == (0,)
+
+
+async def test_a_silent_channel_keeps_its_epoch_while_it_is_followed_or_looked_at(path: Path) -> None:
+    clock = FakeClock()
+    async with opened(path, Retention(age=100), clock) as store:
+        followed, looked_at, left = [await store.ensure(log) for log in ("followed", "looked at", "left")]
+        store.follow("followed", Ear())
+        for _ in range(5):
+            clock.advance(60)
+            assert await store.ensure("looked at") == looked_at
+            await store.sweep()
+        assert await store.head("followed") == followed
+        assert await store.head("left") is None
+        assert (await store.ensure("left")).epoch != left.epoch
+
+
+# Against memory.
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("publish"), st.sampled_from("ab"), st.integers(1, 5)),
+        st.tuples(st.just("operate"), st.sampled_from("ab"), st.integers(1, 3)),
+        st.tuples(st.just("drop"), st.sampled_from("ab"), st.just(0)),
+        st.tuples(st.just("pass"), st.just(""), st.integers(1, 40)),
+        st.tuples(st.just("restart"), st.just(""), st.just(0)),
+        st.tuples(st.just("sweep"), st.just(""), st.just(0)),
+        st.tuples(st.just("produce"), st.sampled_from("rs"), st.integers(1, 5)),
+        st.tuples(st.just("end"), st.sampled_from("rs"), st.integers(1, 50)),
+    ),
+    max_size=25,
+)
+
+
+@settings(deadline=None, max_examples=30)
+@given(STEPS)
+def test_whatever_is_done_reads_as_from_memory_restarts_included(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, int]]
+) -> None:
+    path = tmp_path_factory.mktemp("store") / "events.db"
+    asyncio.run(compare(path, steps))
+
+
+async def compare(path: Path, steps: Sequence[tuple[str, str, int]]) -> None:
+    """Do the same to both stores; epochs are random, all else is equal but for the slack of bounds."""
+    clock, kept = FakeClock(1000.0), Retention(events=8, bytes=None, age=None)
+    memory, lasting = MemoryStore(kept, clock), SqliteStore(path, kept, clock)
+    await lasting.open()
+    for number, (step, log, count) in enumerate(steps):
+        match step:
+            case "publish" | "operate":
+                entries = [Entry("", f"{number}.{i}") for i in range(count)]
+                for _ in range(1 if step == "publish" else 2):
+                    told = [await store.publish(log, entries, f"op{number}") for store in (memory, lasting)]
+                    assert told[0].offset == told[1].offset
+            case "drop":
+                for each in (memory, lasting):
+                    await each.drop(log)
+            case "pass":
+                clock.advance(count)
+            case "restart":
+                await lasting.close()
+                lasting = SqliteStore(path, kept, clock)
+                await lasting.open()
+            case "sweep":
+                await lasting.sweep()
+            case _:
+                await say(memory, lasting, log, count, ends=step == "end")
+        for log_ in "abrs":
+            await same(memory, lasting, log_)
+    await lasting.close()
+
+
+async def say(memory: MemoryStore, lasting: SqliteStore, log: str, count: int, *, ends: bool) -> None:
+    """Append to a run in both stores, beginning it if need be."""
+    head = await memory.head(log)
+    if head is None:
+        for store in (memory, lasting):
+            await store.create(log, log, "")
+    first = head.last + 1 if head is not None else 1
+    batch = Batch(log, log, records(first, first if ends else first + count), ends, count if ends else None)
+    refused = []
+    for store in (memory, lasting):
+        try:
+            await store.append([batch])
+        except LogEnded:
+            refused.append(store)
+    assert len(refused) in {0, 2}
+
+
+async def same(memory: MemoryStore, lasting: SqliteStore, log: str) -> None:
+    """Compare what is read."""
+    ours, theirs = await memory.read(log, 0, 100), await lasting.read(log, 0, 100)
+    assert (ours is None) == (theirs is None)
+    if ours is None or theirs is None or not ours.records:
+        assert not (theirs and theirs.records)
+        return
+    assert (ours.head.last, ours.head.ended, ours.head.meta) == (theirs.head.last, theirs.head.ended, theirs.head.meta)
+    assert theirs.head.first == theirs.records[0].offset
+    assert ours.head.first - 1 <= theirs.head.first <= ours.head.first
+    assert list(theirs.records)[-len(ours.records) :] == list(ours.records)
