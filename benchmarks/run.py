@@ -24,6 +24,7 @@ import idle
 import open_runs
 import relay
 import startup
+import stores
 import storm
 from rig.native import build
 from rig.row import Row
@@ -39,6 +40,7 @@ _BENCHMARKS: dict[str, Benchmark] = {
     "startup": startup.run,
     "fanout": fanout.run,
     "idle": idle.run,
+    "stores": stores.run,
     "storm": storm.run,
     "relay": relay.run,
     "runs": open_runs.run,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from tailrace.log import Record
-from tailrace.log.record import size_of
+from tailrace.log.record import RECORD_OVERHEAD, size_of
 
 __all__ = ["RUN_WINDOW", "WINDOW", "Window"]
 
@@ -61,8 +61,9 @@ class Window:
         self._records.extend(records)
         size = size_of(records)
         self._bytes += size
-        if size > self.largest:  # for a single record it is exact; else the largest of them is looked for
-            self.largest = max(self.largest, *[record.size for record in records])
+        if size > self.largest:  # for a single record that is its size; else the largest of them is looked for
+            longest = max([len(event) + len(data or "") for _, event, data, _ in records])
+            self.largest = max(self.largest, longest + RECORD_OVERHEAD)
 
     def trim(self, needed: int) -> None:
         """Keep to the bounds, but never let go of a record past the offset `needed`."""

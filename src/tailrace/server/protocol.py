@@ -41,6 +41,7 @@ class LaneProtocol(BoundedProtocol):
         self._sink: DirectSink | None = None
         # The one that was handed over: `cycle` is the newest request's, which a pipelining client may be past.
         self._streaming: RequestResponseCycle | None = None
+        self._unwatched = False  # whether the kernel minds no deadline of this connection
 
     async def _serve(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         # uvicorn hands its cycle's bound methods to the application; the cycle is what we need to steer.
@@ -95,7 +96,6 @@ class LaneProtocol(BoundedProtocol):
         self._sink = sink = DirectSink(self, transport)
         self._streaming = cycle
         transport.set_write_buffer_limits(high=0)
-        watch(transport.get_extra_info("socket"), 0)
         for piece in first:
             transport.write(piece)
         cycle.disconnected = True
@@ -106,7 +106,13 @@ class LaneProtocol(BoundedProtocol):
         offer.accept(sink)
 
     def settle(self, sink: DirectSink) -> None:
-        """Make the sink the transport's protocol; parser, scope and cycle are freed."""
+        """Make the sink the transport's protocol; parser, scope and cycle are freed.
+
+        From here on the hub alone watches the peer. A stream that is over sooner never needed it.
+        """
+        if not self._unwatched:
+            self._unwatched = True
+            watch(self.transport.get_extra_info("socket"), 0)
         cycle = self.cycle
         if self._sink is not sink or self._streaming is not cycle or cycle.more_body or self._begun:
             return
@@ -135,10 +141,12 @@ class LaneProtocol(BoundedProtocol):
             self.transport.close()
         self.on_response_complete()
 
-    def take_back(self) -> None:
-        """Write as HTTP does again, and have the kernel watch the peer."""
+    def take_back(self, *, unwatched: bool = False) -> None:
+        """Write as HTTP does again, and have the kernel watch the peer if it does not."""
         self.transport.set_write_buffer_limits()
-        watch(self.transport.get_extra_info("socket"), self.write_timeout)
+        if unwatched or self._unwatched:
+            self._unwatched = False
+            watch(self.transport.get_extra_info("socket"), self.write_timeout)
 
 
 class Settled:
@@ -173,7 +181,7 @@ class Settled:
         protocol = make(self._config, self._server_state, self._app_state)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
-        protocol.take_back()
+        protocol.take_back(unwatched=True)
         if sink.paused:
             protocol.pause_writing()
         if not self._keep_alive:

@@ -16,7 +16,7 @@ __all__ = ["command"]
 @click.command("serve")
 @click.option("--host", help="The address to listen on. [default: 127.0.0.1]")
 @click.option("--port", help="The port to listen on; 0 lets the system choose. [default: 8000]")
-@click.option("--store", metavar="URL", help="Where logs live. [default: memory://]")
+@click.option("--store", metavar="URL", help="Where logs live: memory:// or sqlite:///path.db. [default: memory://]")
 @click.option("--config", type=click.Path(path_type=Path), help="The settings. [default: tailrace.toml, where it is]")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes on the port.")
 def command(host: str | None, port: str | None, store: str | None, config: Path | None, workers: int) -> int:
