@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check bench format setup clean
+.PHONY: run test check bench chaos format setup clean
 
 run: setup
 	$(BIN)/tailrace serve --port $(PORT) $(if $(CONFIG),--config $(CONFIG))
@@ -23,6 +23,10 @@ check: setup
 bench: setup
 	@scripts/system-packages gcc
 	$(BIN)/python benchmarks/run.py
+
+# The long version of what `make test` does a little of: a hundred kills in the middle of writing.
+chaos: setup
+	TAILRACE_CHAOS=1 $(BIN)/pytest tests/log/test_sqlite.py -k killed
 
 format: setup
 	$(BIN)/ruff format .

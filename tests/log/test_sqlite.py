@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import random
 import select
@@ -16,22 +15,19 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tailrace.errors import LogEnded, StoreError, StoreUnavailable
-from tailrace.log import Batch, Entry, MemoryStore, Page, Position, Record, Retention, judge
-from tailrace.log.sqlite import Ending, SqliteCoordination, SqliteStore
+from tailrace.log import Batch, Entry, Position, Record, Retention, judge
+from tailrace.log.sqlite import SqliteCoordination, SqliteStore
 from tailrace.testing import FakeClock
 from tests.log.store_contract import CoordinationContract, Ear, RetentionContract, StoreContract, records
+from tests.support.kept import opened, read
 
 pytestmark = pytest.mark.anyio
 
 ROOT = Path(__file__).parents[2]
 TALKER = ROOT / "tests" / "support" / "talker.py"
 KILLS = 100 if os.environ.get("TAILRACE_CHAOS") else 10
-
-ENDING = Ending([Entry("error", "died"), Entry("done", "[DONE]")], keep=60)
 
 
 class _InFile:
@@ -66,31 +62,6 @@ class TestSqliteCoordination(_InFile, CoordinationContract):
 def path(tmp_path: Path) -> Path:
     """Where the store's file is."""
     return tmp_path / "events.db"
-
-
-def failing(store: SqliteStore) -> float | None:
-    """Since when the store cannot write."""
-    return store.failing_since
-
-
-@contextlib.asynccontextmanager
-async def opened(
-    path: Path, retention: Retention | None = None, clock: FakeClock | None = None
-) -> AsyncIterator[SqliteStore]:
-    """An open store."""
-    store = SqliteStore(path, retention, clock or FakeClock(), ENDING)
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
-async def read(store: SqliteStore, log: str, after: int = 0) -> Page:
-    """All of a log that is there."""
-    page = await store.read(log, after, 1_000_000)
-    assert page is not None
-    return page
 
 
 # Restarts.
@@ -323,6 +294,16 @@ async def test_a_write_that_breaks_takes_no_other_along(path: Path) -> None:
         assert store.failing_since is None
 
 
+async def test_more_logs_than_states_are_kept_of_go_on_all_the_same(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tailrace.log.sqlite.transaction._KEPT_STATES", 3)
+    async with opened(path) as store:
+        for offset in range(1, 6):
+            positions = await asyncio.gather(*[store.publish(f"c{i % 10}", [Entry("", "x")]) for i in range(20)])
+            assert {position.offset for position in positions} == {2 * offset - 1, 2 * offset}
+
+
 async def test_who_leaves_while_waiting_has_published_all_the_same(path: Path) -> None:
     async with opened(path) as store:
         leaving = asyncio.ensure_future(store.publish("a", [Entry("", "x")]))
@@ -344,191 +325,27 @@ async def test_a_loop_that_never_rests_keeps_nobody_from_reading_and_writing(pat
 
     async with opened(path) as store:
         burning = asyncio.create_task(burn())
-        async with asyncio.timeout(5):
-            for _ in range(50):
+        async with asyncio.timeout(10):
+            for _ in range(30):
                 await store.publish("a", [Entry("", "x")])
                 await store.read("a", 0, 100)
         over = True
         await burning
 
 
-# A disk that takes nothing.
+async def test_what_is_done_at_once_is_done_in_order(path: Path) -> None:
+    async with opened(path) as store:
+        old, _, new = await asyncio.gather(
+            store.publish("a", [Entry("", "old")] * 3), store.drop("a"), store.publish("a", [Entry("", "new")])
+        )
+        assert (old.offset, new.offset) == (3, 1)
+        assert [record.data for record in (await read(store, "a")).records] == ["new"]
 
 
-@pytest.mark.parametrize("fault", ["read-only", "full"])
-async def test_a_disk_that_takes_nothing_is_told_and_remembered_until_it_does(path: Path, fault: str) -> None:
-    clock = FakeClock(1000.0)
-    async with opened(path, clock=clock) as store:
-        assert store._open is not None
-        connection = store._open.file.writing
-        await store.publish("a", [Entry("", "x")])
-        pages = connection.execute("PRAGMA page_count").fetchone()[0]
-        breaking = "query_only = 1" if fault == "read-only" else f"max_page_count = {pages}"
-        mending = "query_only = 0" if fault == "read-only" else "max_page_count = 1000000"
-        connection.execute(f"PRAGMA {breaking}")
-        with pytest.raises(StoreUnavailable) as told:
-            await store.publish("a", [Entry("", "x" * 100_000)])
-        assert told.value.retry_after > 0
-        assert failing(store) == 1000.0
-        with pytest.raises(StoreUnavailable):
-            await store.create("r", "e", "x" * 100_000)
-        assert len((await read(store, "a")).records) == 1, "reading goes on"
-        connection.execute(f"PRAGMA {mending}")
-        await store.sweep()
-        assert failing(store) is None
-        assert (await store.publish("a", [Entry("", "x" * 100_000)])).offset == 2
-
-
-# Space.
-
-
-def size(path: Path) -> int:
-    """Bytes that the store takes on the disk."""
-    return sum(entry.stat().st_size for entry in path.parent.iterdir())
-
-
-async def test_the_file_does_not_grow_with_what_was_trimmed(path: Path) -> None:
-    async with opened(path, Retention(events=200, bytes=None, age=None)) as store:
-        sizes: list[int] = []
-        for _ in range(6):
-            for _ in range(10):
-                await asyncio.gather(*[store.publish("a", [Entry("", "x" * 1000)]) for _ in range(200)])
-            await store.sweep()
-            sizes.append(size(path))
-        assert sizes[-1] < 1.2 * sizes[1], sizes
-
-
-async def test_the_space_of_what_is_past_its_keeping_goes_back_to_the_disk(path: Path) -> None:
-    clock = FakeClock()
-    async with opened(path, Retention(age=100), clock) as store:
-        empty = size(path)
-        for number in range(60):
-            run = f"r{number}"
-            await store.create(run, run, "")
-            await store.append([Batch(run, run, records(1, 100, "x" * 1000), ends=True, keep=100)])
-            await store.publish(f"c{number}", [Entry("", "x" * 1000)] * 100, "op")
-            await store.coordination.claim(run, "", 100)
-        await store.sweep()
-    full = size(path)
-    assert full > 10_000_000, "or the test shows nothing"
-    clock.advance(300)
-    async with opened(path, Retention(age=100), clock) as store:
-        await store.sweep()
-        clock.advance(300)
-        await store.sweep()
-        connection = store._open.file.writing if store._open is not None else None
-        assert connection is not None
-        for table in ("logs", "records", "operations", "names"):
-            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
-    assert size(path) < empty + 200_000
-
-
-async def test_a_long_run_is_swept_in_steps(path: Path) -> None:
+async def test_the_name_of_a_log_past_its_keeping_is_free(path: Path) -> None:
     clock = FakeClock()
     async with opened(path, clock=clock) as store:
-        await store.create("r", "r", "", records(1, 5001))
-        await store.append([Batch("r", "r", records(5002, 5002), ends=True, keep=1)])
+        await store.create("a", "e", "")
+        await store.append([Batch("a", "e", records(1, 3), ends=True, keep=1)])
         clock.advance(2)
-        await store.sweep()
-        assert store._open is not None
-        assert store._open.file.writing.execute("SELECT count(*) FROM records").fetchone() == (0,)
-
-
-async def test_a_silent_channel_keeps_its_epoch_while_it_is_followed_or_looked_at(path: Path) -> None:
-    clock = FakeClock()
-    async with opened(path, Retention(age=100), clock) as store:
-        followed, looked_at, left = [await store.ensure(log) for log in ("followed", "looked at", "left")]
-        store.follow("followed", Ear())
-        for _ in range(5):
-            clock.advance(60)
-            assert await store.ensure("looked at") == looked_at
-            await store.sweep()
-        assert await store.head("followed") == followed
-        assert await store.head("left") is None
-        assert (await store.ensure("left")).epoch != left.epoch
-
-
-# Against memory.
-
-STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("publish"), st.sampled_from("ab"), st.integers(1, 5)),
-        st.tuples(st.just("operate"), st.sampled_from("ab"), st.integers(1, 3)),
-        st.tuples(st.just("drop"), st.sampled_from("ab"), st.just(0)),
-        st.tuples(st.just("pass"), st.just(""), st.integers(1, 40)),
-        st.tuples(st.just("restart"), st.just(""), st.just(0)),
-        st.tuples(st.just("sweep"), st.just(""), st.just(0)),
-        st.tuples(st.just("produce"), st.sampled_from("rs"), st.integers(1, 5)),
-        st.tuples(st.just("end"), st.sampled_from("rs"), st.integers(1, 50)),
-    ),
-    max_size=25,
-)
-
-
-@settings(deadline=None, max_examples=30)
-@given(STEPS)
-def test_whatever_is_done_reads_as_from_memory_restarts_included(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, int]]
-) -> None:
-    path = tmp_path_factory.mktemp("store") / "events.db"
-    asyncio.run(compare(path, steps))
-
-
-async def compare(path: Path, steps: Sequence[tuple[str, str, int]]) -> None:
-    """Do the same to both stores; epochs are random, all else is equal but for the slack of bounds."""
-    clock, kept = FakeClock(1000.0), Retention(events=8, bytes=None, age=None)
-    memory, lasting = MemoryStore(kept, clock), SqliteStore(path, kept, clock)
-    await lasting.open()
-    for number, (step, log, count) in enumerate(steps):
-        match step:
-            case "publish" | "operate":
-                entries = [Entry("", f"{number}.{i}") for i in range(count)]
-                for _ in range(1 if step == "publish" else 2):
-                    told = [await store.publish(log, entries, f"op{number}") for store in (memory, lasting)]
-                    assert told[0].offset == told[1].offset
-            case "drop":
-                for each in (memory, lasting):
-                    await each.drop(log)
-            case "pass":
-                clock.advance(count)
-            case "restart":
-                await lasting.close()
-                lasting = SqliteStore(path, kept, clock)
-                await lasting.open()
-            case "sweep":
-                await lasting.sweep()
-            case _:
-                await say(memory, lasting, log, count, ends=step == "end")
-        for log_ in "abrs":
-            await same(memory, lasting, log_)
-    await lasting.close()
-
-
-async def say(memory: MemoryStore, lasting: SqliteStore, log: str, count: int, *, ends: bool) -> None:
-    """Append to a run in both stores, beginning it if need be."""
-    head = await memory.head(log)
-    if head is None:
-        for store in (memory, lasting):
-            await store.create(log, log, "")
-    first = head.last + 1 if head is not None else 1
-    batch = Batch(log, log, records(first, first if ends else first + count), ends, count if ends else None)
-    refused = []
-    for store in (memory, lasting):
-        try:
-            await store.append([batch])
-        except LogEnded:
-            refused.append(store)
-    assert len(refused) in {0, 2}
-
-
-async def same(memory: MemoryStore, lasting: SqliteStore, log: str) -> None:
-    """Compare what is read."""
-    ours, theirs = await memory.read(log, 0, 100), await lasting.read(log, 0, 100)
-    assert (ours is None) == (theirs is None)
-    if ours is None or theirs is None or not ours.records:
-        assert not (theirs and theirs.records)
-        return
-    assert (ours.head.last, ours.head.ended, ours.head.meta) == (theirs.head.last, theirs.head.ended, theirs.head.meta)
-    assert theirs.head.first == theirs.records[0].offset
-    assert ours.head.first - 1 <= theirs.head.first <= ours.head.first
-    assert list(theirs.records)[-len(ours.records) :] == list(ours.records)
+        assert (await store.publish("a", [Entry("", "x")])).offset == 1

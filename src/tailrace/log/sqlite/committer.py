@@ -64,6 +64,7 @@ class Committer:
 
     def _commit(self, group: Sequence[Job[Writing]]) -> Transaction:
         connection = self._connection
+        self._states.forget_many()
         connection.execute("BEGIN IMMEDIATE")
         transaction = Transaction(connection, self._states, self._retention, self._clock.time())
         for job in group:

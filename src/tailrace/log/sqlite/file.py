@@ -120,7 +120,8 @@ class StoreFile:
             raise StoreError(f"{self.path} was written by a newer Tailrace")
         if not objects:
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # possible only before there is a table
-        connection.execute("PRAGMA journal_mode = WAL")
+        if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
+            raise StoreError(f"{self.path} is on a filesystem where SQLite has no write-ahead log; choose a local disk")
         if not objects:
             marks = f"PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {_VERSION};"
             connection.executescript(f"BEGIN; {_SCHEMA} {marks} COMMIT;")

@@ -46,7 +46,8 @@ def sweep(transaction: Transaction, followed: Collection[str]) -> bool:
         transaction.trim(state)
     empty = _found(transaction, _EMPTY, now - kept, json.dumps(list(followed)))
     for state in empty:
-        transaction.erase(state)
+        if state.first > state.last and state.touched < now - kept:  # else it was used just now, in this commit
+            transaction.erase(state)
     transaction.connection.execute("DELETE FROM names WHERE expires <= ?", (now,))
     return not all(done) or _LOGS in {len(expired), len(aged), len(empty)} or _give_back(transaction)
 

@@ -18,6 +18,7 @@ from tailrace.log.store import Batch, Head
 __all__ = ["LogState", "Published", "States", "Transaction"]
 
 _KEPT_STATES = 32_768
+"""States kept from one commit to the next: about 20 MB."""
 _OPERATIONS = 1000
 """Operations that a channel remembers where its history has no bound by count."""
 _SLACK = 8
@@ -99,8 +100,6 @@ class States:
     def __getitem__(self, name: str) -> LogState | None:
         """A log's state, past its keeping or not; None where there is no row."""
         if name not in self._known:
-            if len(self._known) >= _KEPT_STATES:
-                self._known.clear()
             row = self._connection.execute(_STATE, (name,)).fetchone()
             self._known[name] = LogState(*row) if row else None
         return self._known[name]
@@ -118,6 +117,11 @@ class States:
     def forget_all(self) -> None:
         """Forget what was not committed."""
         self._known.clear()
+
+    def forget_many(self) -> None:
+        """Between two commits: keep the states within their bound."""
+        if len(self._known) > _KEPT_STATES:
+            self._known.clear()  # those in use are back after one look each
 
 
 class Transaction:

@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 _PATIENCE = 0.005
 """Seconds that the thread gets before the loop stands back for it, and again after that."""
 _MOMENT = 0.00005
-"""Seconds to stand back at least: the kernel makes about twice that of it. More than 1 % of the time it never is."""
+"""Seconds to stand back at least: the kernel makes about twice that of it, which is 2 % of the loop's time at most."""
 _GROUP = 1000
 """Jobs in a group at most: the first must not wait for all of a flood."""
 
