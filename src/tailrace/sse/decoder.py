@@ -98,10 +98,7 @@ class Decoder:
         """
         if not self._settled or _CR in chunk or len(chunk) > self._max:
             return self._receive_pieces(chunk)
-        try:
-            text = chunk.decode()
-        except UnicodeDecodeError:
-            text = chunk.decode("utf-8", "replace")
+        text = chunk.decode("utf-8", "replace")
         if text.find("\n") == len(text) - 2 and text[:6] == "data: " and text[-1] == "\n":
             # A block of one line in a chunk of its own, as a token often is: two thirds of the time.
             return [_new_event(Event, (text[6:-2], "message", self.last_event_id, None))]
