@@ -130,7 +130,6 @@ def test_a_large_body_with_a_next_request_behind_it_is_no_large_head(raw: Raw) -
     assert raw.head().status == 200
 
 
-@pytest.mark.usefixtures("impatient")
 def test_what_comes_far_ahead_of_its_answers_is_not_kept(hosted: Hosted, raw: Raw) -> None:
     raw.send(b"GET /prices HTTP/1.1\r\nhost: test\r\n\r\n" + PLAIN * 5000)
     assert raw.head().status == 200
@@ -159,6 +158,7 @@ def test_trailers_are_bounded_and_reach_nobody(hosted: Hosted, raw: Raw, end: by
     refused(raw, 431, "head_too_large")
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_head_that_is_never_finished_is_408(hosted: Hosted, raw: Raw) -> None:
     raw.send(b"GET /plain HTTP/1.1\r\nhost:")
     refused(raw, 408, "head_timeout")
