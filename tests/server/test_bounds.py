@@ -16,35 +16,11 @@ from starlette.websockets import WebSocket
 from websockets.sync.client import connect
 
 from tailrace.server import bounds
-from tests.support.hosted import LOOPS, Hosted, Loop, until
+from tests.support.hosted import Hosted, Loop, until
 from tests.support.prices import Prices
 from tests.support.raw import Raw
 
 PLAIN = b"GET /plain HTTP/1.1\r\nhost: test\r\n\r\n"
-
-
-@pytest.fixture(params=LOOPS)
-def loop(request: pytest.FixtureRequest) -> Loop:
-    """Each event loop that uvicorn knows."""
-    chosen: Loop = request.param
-    return chosen
-
-
-@pytest.fixture
-def prices() -> Prices:
-    return Prices()
-
-
-@pytest.fixture
-def hosted(prices: Prices, loop: Loop) -> Iterator[Hosted]:
-    with Hosted(prices.app, loop=loop) as hosted:
-        yield hosted
-
-
-@pytest.fixture
-def raw(hosted: Hosted) -> Iterator[Raw]:
-    with Raw(hosted.address) as raw:
-        yield raw
 
 
 @pytest.fixture

@@ -12,18 +12,11 @@ import pytest
 from starlette.middleware import Middleware
 
 from tailrace import Options
-from tests.support.hosted import LOOPS, Hosted, Loop, until
+from tests.support.hosted import Hosted, Loop, until
 from tests.support.prices import Prices
 from tests.support.raw import Raw
 
 EVENTS = ["1", "two\nlines", "drei \N{EURO SIGN}", "4" * 5000]
-
-
-@pytest.fixture(params=LOOPS)
-def loop(request: pytest.FixtureRequest) -> Loop:
-    """Each event loop that uvicorn knows."""
-    chosen: Loop = request.param
-    return chosen
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,37 +10,13 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
 from tailrace import Options
-from tests.support.hosted import LOOPS, Hosted, Loop, until
+from tests.support.hosted import Hosted, Loop, until
 from tests.support.prices import Prices
 from tests.support.raw import Ended, Raw
 
 GET = b"GET /prices HTTP/1.1\r\nhost: test\r\n\r\n"
 CHAT = b"POST /chat HTTP/1.1\r\nhost: test\r\ncontent-length: 0\r\n\r\n"
 PLAIN = b"GET /plain HTTP/1.1\r\nhost: test\r\n\r\n"
-
-
-@pytest.fixture(params=LOOPS)
-def loop(request: pytest.FixtureRequest) -> Loop:
-    """Each event loop that uvicorn knows."""
-    chosen: Loop = request.param
-    return chosen
-
-
-@pytest.fixture
-def prices() -> Prices:
-    return Prices()
-
-
-@pytest.fixture
-def hosted(prices: Prices, loop: Loop) -> Iterator[Hosted]:
-    with Hosted(prices.app, loop=loop) as hosted:
-        yield hosted
-
-
-@pytest.fixture
-def raw(hosted: Hosted) -> Iterator[Raw]:
-    with Raw(hosted.address) as raw:
-        yield raw
 
 
 def kinds(hosted: Hosted) -> list[str]:

@@ -21,6 +21,7 @@ shells, which drive a session so:
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from enum import Enum, auto
 from random import random as system_random
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
@@ -56,7 +57,7 @@ class State(Enum):
     CLOSED = auto()
 
 
-class Exchange(Generic[E_co]):
+class Exchange(ABC, Generic[E_co]):
     """What the user wants: how to ask for it, and what the answer means.
 
     `streams` tells an event stream from a plain answer; the one is told by `opened` and `translate`,
@@ -70,9 +71,9 @@ class Exchange(Generic[E_co]):
         self.ended = False
         self.error: TailraceError | None = None
 
+    @abstractmethod
     def request(self, cursor: str) -> Request:
         """Return what to ask now, coming from `cursor` (empty: from nowhere)."""
-        raise NotImplementedError
 
     def opened(self, headers: Mapping[str, str]) -> None:
         """Take note of the head of an event stream."""
