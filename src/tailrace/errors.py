@@ -11,7 +11,7 @@ into an HTTP problem, a record of a run or a line on a terminal is left to the f
     ├── MissingExtra          (ImportError)  a part was asked for without the extra that brings it
     ├── StoreError
     │   ├── StoreUnavailable                 the store cannot take this now; `retry_after` says when to ask again
-    │   └── LogEnded                         an append to a log that has its terminal already
+    │   └── LogEnded                         an append to logs that take none any more; `logs` names them
     ├── RunNotFound           (LookupError)  no such run, or not this caller's: the two look alike
     ├── UnknownModel          (LookupError)  a model name that no route and no provider answers to
     ├── KeyReused                            an idempotency key came again with another body
@@ -23,6 +23,7 @@ into an HTTP problem, a record of a run or a line on a terminal is left to the f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 __all__ = [
@@ -155,7 +156,11 @@ class StoreUnavailable(StoreError):
 
 
 class LogEnded(StoreError):
-    """An append to a log that already has its terminal record."""
+    """An append to `logs` that are gone, have their terminal record already, or are of another epoch."""
+
+    def __init__(self, logs: Sequence[str]) -> None:
+        super().__init__(f"gone, ended or of another epoch: {', '.join(logs)}")
+        self.logs = frozenset(logs)
 
 
 class RunNotFound(TailraceError, LookupError):

@@ -140,7 +140,7 @@ async def test_what_the_store_refuses_for_good_is_let_go_and_the_rest_is_stored(
     await writer.flush()
     assert await offsets(store, "r") == [1]
     assert stored == [1, 1]
-    store.failures = [LogEnded("ended")]
+    store.failures = [LogEnded(["a"])]
     writer.put(batch("r", 2, 2), stored.append)
     await writer.flush()
     await writer.close(1)

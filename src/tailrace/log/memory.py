@@ -117,7 +117,7 @@ class MemoryStore:
         """Append what producers say; at once."""
         refused = [batch.log for batch in batches if not self._take(batch)]
         if refused:
-            raise LogEnded(f"gone, ended or of another epoch: {', '.join(refused)}")
+            raise LogEnded(refused)
 
     def _take(self, batch: Batch) -> bool:
         target = self._find(batch.log)

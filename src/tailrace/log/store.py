@@ -19,7 +19,14 @@ from typing import Protocol
 from tailrace.log.position import Position
 from tailrace.log.record import Entry, Record
 
-__all__ = ["Batch", "Coordination", "Follower", "Head", "Page", "Store"]
+__all__ = ["RESERVED", "Batch", "Coordination", "Follower", "Head", "Page", "Store"]
+
+RESERVED = 1_000_000_000
+"""Offset past which nothing stands but the end of a log that somebody else than its producer wrote.
+
+Viewers are shown what the producer says before the store has it. So such an end stands above all that they may
+have seen: a cursor from there is still before it, and what a producer who is late appends, below it, is refused.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +128,8 @@ class Store(Protocol):
         """Append what producers say, for many logs in one call.
 
         Records that are there already are passed over, so that a batch can be repeated after a
-        failure. Raises `LogEnded` where a log is gone, has ended, or is of another epoch; the other
-        batches are appended all the same.
+        failure. Raises `LogEnded` where a log is gone, has ended, or is of another epoch, with the names
+        of those; the other batches are appended all the same.
         """
         ...
 

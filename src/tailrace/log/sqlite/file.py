@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tailrace.errors import StoreError
 from tailrace.log.record import Entry
+from tailrace.log.store import RESERVED
 
 __all__ = ["Ending", "StoreFile"]
 
@@ -26,13 +27,6 @@ _VERSION = 1
 _BUSY = 10_000
 """Milliseconds to wait for somebody who looks into the file with a tool of his own."""
 _KEPT_WAL = 16_777_216
-
-_LAST_WORDS_AFTER = 1_000_000_000
-"""Offset past which the end stands of a run whose process died.
-
-Its viewers were shown what was said before it was committed. So the end stands above all that they may have
-seen: a cursor from there is still before it.
-"""
 
 # Times are seconds since the epoch. Records have a rowid of their own, so those of all logs go to the same page, one
 # after the other: clustered by log, half as many a second were written, and those above 1 KB took four times the space.
@@ -139,7 +133,7 @@ class StoreFile:
             connection.execute("UPDATE names SET expires = min(expires, coalesce(?, expires))", (until,))
             left = connection.execute("SELECT id, last FROM logs WHERE produced AND NOT ended").fetchall()
             for log, last in left:
-                end = self._append(log, max(last, _LAST_WORDS_AFTER), ending.entries, now)
+                end = self._append(log, max(last, RESERVED), ending.entries, now)
                 connection.execute("UPDATE logs SET last = ?, ended = 1, expires = ? WHERE id = ?", (end, until, log))
         return len(left)
 

@@ -203,7 +203,7 @@ class SqliteStore:
         taken = await self.write(work, tell)
         refused = [batch.log for batch, records in zip(batches, taken, strict=True) if records is None]
         if refused:
-            raise LogEnded(f"gone, ended or of another epoch: {', '.join(refused)}")
+            raise LogEnded(refused)
 
     async def head(self, log: str) -> Head | None:
         """Look at a log."""
