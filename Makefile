@@ -12,7 +12,7 @@ run: setup
 	$(BIN)/tailrace serve --port $(PORT) $(if $(CONFIG),--config $(CONFIG))
 
 test: setup
-	@scripts/system-packages chromium iproute2 openssl
+	@scripts/system-packages chromium haproxy iproute2 nginx-light openssl redis-server redis-tools
 	$(BIN)/pytest
 
 check: setup

@@ -13,6 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import uvloop
+from redis.asyncio import Redis
+from rig.redis import redis_server
 from rig.rounds import play
 from rig.row import Row, at_least, at_most
 
@@ -22,7 +24,8 @@ from tailrace.log import Batch, Record, Retention
 
 __all__ = ["run"]
 
-_MEMORY, _SQLITE, _BARE = "memory", "SQLite", "sqlite3, a commit each"
+_MEMORY, _SQLITE, _REDIS = "memory", "SQLite", "Redis"
+_BARE, _BARE_REDIS = "sqlite3, a commit each", "redis-py, a transaction each"
 _CONCURRENCY = 50
 _DATA = "x" * 160
 _HISTORY = 1000
@@ -44,7 +47,9 @@ def run(*, quick: bool) -> list[Row]:
         {
             _MEMORY: lambda: _on_a_loop(_measure("memory://", publishes)),
             _SQLITE: lambda: _in_a_file(publishes),
+            _REDIS: lambda: _in_redis(publishes),
             _BARE: lambda: _bare(publishes // 10),
+            _BARE_REDIS: lambda: _bare_redis(publishes // 10),
         },
         rounds,
     )
@@ -55,14 +60,19 @@ def run(*, quick: bool) -> list[Row]:
     published = f"publishes acknowledged, {_CONCURRENCY} at once: "
     appended = f"records appended, {_RUNS} runs in each call: "
     replayed = f"{_HISTORY:,} records replayed: "
-    ratio = results.ratio(_BARE, _SQLITE, lambda measured: measured.published)
     rows = [
         Row("stores", published + _MEMORY, figure(_MEMORY, _published), "/s", target=at_least(50_000)),
         Row("stores", published + _SQLITE, figure(_SQLITE, _published), "/s", target=at_least(10_000)),
-        Row("stores", published + _BARE, figure(_BARE, _published), "/s", ratio, _SQLITE),
+        Row("stores", published + _REDIS, figure(_REDIS, _published), "/s", target=at_least(5_000)),
     ]
-    for name in (_MEMORY, _SQLITE):
-        rows.append(Row("stores", appended + name, figure(name, lambda measured: measured.appended), "/s"))
+    for name, against in ((_BARE, _SQLITE), (_BARE_REDIS, _REDIS)):
+        ratio = results.ratio(name, against, _published)
+        rows.append(Row("stores", published + name, figure(name, _published), "/s", ratio, against))
+    for name in (_MEMORY, _SQLITE, _REDIS):
+        least = at_least(20_000) if name == _REDIS else None
+        rows.append(
+            Row("stores", appended + name, figure(name, lambda measured: measured.appended), "/s", target=least)
+        )
         seconds = figure(name, lambda measured: measured.replayed)
         rows.append(Row("stores", replayed + name, seconds * 1e3, "ms", target=at_most(5)))
     return rows
@@ -87,6 +97,11 @@ def _file() -> Iterator[Path]:
 def _in_a_file(publishes: int) -> Measured:
     with _file() as path:
         return _on_a_loop(_measure(f"sqlite:///{path}", publishes))
+
+
+def _in_redis(publishes: int) -> Measured:
+    with redis_server() as server:
+        return _on_a_loop(_measure(f"redis://127.0.0.1:{server.port}", publishes))
 
 
 async def _measure(url: str, publishes: int) -> Measured:
@@ -152,3 +167,25 @@ def _bare(publishes: int) -> Measured:
         seconds = time.perf_counter() - begun
         connection.close()
     return Measured(publishes / seconds)
+
+
+def _bare_redis(publishes: int) -> Measured:
+    """Do what is done without a library of ours: each event stored and told in a transaction, as many at once."""
+    with redis_server() as server:
+        return _on_a_loop(_publish_bare(server.port, publishes))
+
+
+async def _publish_bare(port: int, publishes: int) -> Measured:
+    async with Redis(port=port) as client:
+
+        async def publisher() -> None:
+            for _ in range(publishes // _CONCURRENCY):
+                async with client.pipeline() as pipeline:
+                    pipeline.xadd("a", {"data": _DATA}, maxlen=_HISTORY)
+                    pipeline.publish("a", _DATA)
+                    await pipeline.execute()
+
+        async def publish() -> None:
+            await asyncio.gather(*[publisher() for _ in range(_CONCURRENCY)])
+
+        return Measured(await _rate(publishes, publish))

@@ -16,7 +16,7 @@ from tailrace.log import Batch, Coordination, Entry, Page, Position, Record, Ret
 from tailrace.testing import FakeClock
 from tests.support.waiting import eventually
 
-__all__ = ["CoordinationContract", "Ear", "RetentionContract", "StoreContract", "records"]
+__all__ = ["CoordinationContract", "Ear", "RetentionContract", "StoreContract", "entries", "read", "records"]
 
 ODD_TEXTS = ["", " ", "a\nb\r\nc\rd", "\u2028\u2029\u0085", "\x00", "Käse 🧀", "x" * 200_000, None]
 
@@ -414,3 +414,13 @@ class CoordinationContract(_Timed):
         await coordination.release("n")
         await coordination.release("nobody's")
         assert await coordination.claim("n", "theirs", 5) == "theirs"
+
+    async def test_a_name_is_given_up_only_by_whoever_knows_what_it_stands_for(
+        self, coordination: Coordination
+    ) -> None:
+        await coordination.claim("n", "mine", 5)
+        await coordination.release("n", "theirs")
+        assert await coordination.lookup("n") == "mine"
+        await coordination.release("n", "mine")
+        await coordination.release("n", "mine")
+        assert await coordination.lookup("n") is None

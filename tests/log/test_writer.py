@@ -183,3 +183,37 @@ async def test_a_writer_that_never_wrote_has_nothing_to_close() -> None:
     writer = Writer(MemoryStore())
     await writer.flush()
     await writer.close(1)
+
+
+async def test_who_wants_to_hear_of_a_refusal_does_and_of_nothing_else() -> None:
+    store, stored, refused = await begun("r"), list[int](), list[str]()
+    writer = Writer(store)
+    writer.put(batch("gone", 1, 2), stored.append, lambda: refused.append("gone"))
+    writer.put(batch("r", 1, 1), stored.append, lambda: refused.append("r"))
+    await writer.flush()
+    assert (stored, refused) == ([1], ["gone"])
+    writer.put(batch("r", 5, 5), stored.append, lambda: refused.append("r"))
+    await writer.flush()
+    assert (stored, refused) == ([1], ["gone", "r"])
+    assert await writer.close(1)
+
+
+async def test_a_refusal_is_heard_though_another_batch_breaks_the_store() -> None:
+    store, refused = await begun("r", "bad"), list[str]()
+    store.poison = "bad"
+    writer = Writer(store)
+    for log in ("bad", "gone", "r"):
+        writer.put(batch(log, 1, 1), lambda _: None, lambda log=log: refused.append(log))  # type: ignore[misc]
+    await writer.flush()
+    assert refused == ["gone"]
+    await writer.close(1)
+
+
+async def test_closing_says_whether_everything_was_written() -> None:
+    store = await begun("r")
+    writer = Writer(store)
+    writer.put(batch("r", 1, 1), lambda _: None)
+    assert await writer.close(5)
+    store.gate.clear()
+    writer.put(batch("r", 2, 2), lambda _: None)
+    assert not await writer.close(0.01)

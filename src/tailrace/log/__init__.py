@@ -6,12 +6,13 @@ from tailrace.log.memory import MemoryCoordination, MemoryStore
 from tailrace.log.position import Position, new_epoch, new_run_id
 from tailrace.log.record import Entry, Record
 from tailrace.log.retention import FOREVER, Retention
-from tailrace.log.store import Batch, Coordination, Follower, Head, Page, Store
+from tailrace.log.store import RESERVED, Batch, Coordination, Follower, Head, Page, Store
 from tailrace.log.verdict import Reason, Verdict, judge
 from tailrace.log.writer import Writer
 
 __all__ = [
     "FOREVER",
+    "RESERVED",
     "Batch",
     "Coordination",
     "Entry",

@@ -81,6 +81,7 @@ class Fleet(Protocol):
 
         Of all who try to end a log, its producer included, one does: whether it was this call. What the
         producer appends later is refused. A log that is gone stays so, unless `meta` is given: then it is
-        begun again with nothing but its end, for a producer who knows that it was there. Kept for `keep` seconds (None: as long as the store keeps anything).
+        begun again with nothing but its end, for a producer who knows that it was there. Kept for
+        `keep` seconds (None: as long as the store keeps anything).
         """
         ...

@@ -250,9 +250,10 @@ class MemoryCoordination:
         if taken is not None:
             self._names[name] = (taken, self._clock.time() + seconds)
 
-    async def release(self, name: str) -> None:
-        """Give `name` up."""
-        self._names.pop(name, None)
+    async def release(self, name: str, value: str | None = None) -> None:
+        """Give `name` up, if it is still taken for `value`."""
+        if value is None or await self.lookup(name) == value:
+            self._names.pop(name, None)
 
     def _forget_some(self) -> None:
         for _ in range(min(2, len(self._names))):

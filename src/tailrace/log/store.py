@@ -176,6 +176,10 @@ class Coordination(Protocol):
         """Keep `name` for `seconds` from now, if it is taken."""
         ...
 
-    async def release(self, name: str) -> None:
-        """Give `name` up."""
+    async def release(self, name: str, value: str | None = None) -> None:
+        """Give `name` up; with `value` only if that is what it is still taken for.
+
+        So of two who found out that `value` means nothing any more, the second does not take the name away
+        from the first, who has claimed it anew.
+        """
         ...

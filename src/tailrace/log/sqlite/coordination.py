@@ -46,6 +46,7 @@ class SqliteCoordination:
 
         await self._store.write(work)
 
-    async def release(self, name: str) -> None:
-        """Give `name` up."""
-        await self._store.write(lambda t: t.connection.execute("DELETE FROM names WHERE name = ?", (name,)).close())
+    async def release(self, name: str, value: str | None = None) -> None:
+        """Give `name` up, if it is still taken for `value`."""
+        delete = "DELETE FROM names WHERE name = ? AND (? IS NULL OR value = ?)"
+        await self._store.write(lambda t: t.connection.execute(delete, (name, value, value)).close())
