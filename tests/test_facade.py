@@ -311,7 +311,7 @@ async def test_the_end_of_the_lifespan_leaves_nothing_behind() -> None:
 
 def test_a_store_that_this_release_does_not_know_is_refused() -> None:
     with pytest.raises(SettingsError, match="expected memory://, sqlite:///"):
-        Tailrace("redis://localhost")
+        Tailrace("mysql://localhost")
 
 
 @pytest.mark.parametrize(

@@ -19,16 +19,19 @@ import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 from urllib.parse import parse_qs
 
-from tailrace.asgi import NO_CONTENT, EventStream, Message, Receive, Scope, Send, problem
+from tailrace.asgi import HEADERS, NO_CONTENT, EventStream, Message, Receive, Scope, Send, problem
 from tailrace.channels import Channels
 from tailrace.clock import SYSTEM, Clock
-from tailrace.errors import InvalidName, RunNotFound, StoreUnavailable
-from tailrace.hub import Dismissal, Hub, HubOptions, Reading
+from tailrace.errors import InvalidName, MissingExtra, RunNotFound, StoreUnavailable
+from tailrace.hub import Departure, Dismissal, Hub, HubOptions, Reading, control
 from tailrace.log import Coordination, Entry, MemoryCoordination, MemoryStore, Retention, Store
 from tailrace.log.address import StoreAddress
+from tailrace.log.fleet import Fleet
+from tailrace.log.redis_address import RedisAddress
 from tailrace.observe import Counters
 from tailrace.runs import Producer, Runs, Summary, discard, interruption
 from tailrace.runs import RunOptions as _RunOptions
@@ -39,7 +42,7 @@ try:
 except ImportError:
     _Response = object  # type: ignore[assignment,misc]  # an answer is then a plain ASGI application
 
-__all__ = ["Options", "StreamResponse", "Tailrace", "cursor_of"]
+__all__ = ["Options", "StreamResponse", "Tailrace", "come_back", "cursor_of"]
 
 log = logging.getLogger("tailrace")
 
@@ -54,7 +57,8 @@ class Options:
 
     `heartbeat`: silence before a comment is sent. `write_timeout`: how long a socket may take nothing.
     `grace`: how long a run goes on unwatched (None: to its end). `keep_ended`: how long an ended run can be
-    read. `drain_timeout`: how long leaving may take. `history`: what channels keep.
+    read. `drain_timeout`: how long leaving may take. `history`: what channels keep. `prefix`: what the names
+    of all that is kept in a shared store begin with.
     """
 
     heartbeat: float = 15.0
@@ -64,6 +68,7 @@ class Options:
     max_run_bytes: int = 8_388_608
     drain_timeout: float = 25.0
     history: Retention = field(default_factory=Retention)
+    prefix: str = "tailrace"
 
     def __post_init__(self) -> None:
         """Refuse times and sizes that are none. Raises `ValueError`."""
@@ -78,8 +83,9 @@ class Options:
 class Tailrace:
     """Resumable streams for one application. Use `lifespan`, or `start` and `close`, around it.
 
-    `store` is `memory://`, or a file as `sqlite:///relative.db` or `sqlite:////absolute.db`. Raises `SettingsError`
-    for any other.
+    `store` is `memory://`, a file as `sqlite:///relative.db` or `sqlite:////absolute.db`, or a Redis that several
+    processes share, as `redis://host:6379/0`. Raises `SettingsError` for any other, `MissingExtra` where a Redis
+    is asked for without what it needs.
     """
 
     def __init__(self, store: str = "memory://", options: Options | None = None, *, clock: Clock = SYSTEM) -> None:
@@ -89,9 +95,9 @@ class Tailrace:
         self._started = False
         self._drain_task: asyncio.Task[None] | None = None
         hub_options = HubOptions(self.options.heartbeat, self.options.write_timeout, self.options.history)
-        logs, coordination = _stored(StoreAddress.parse(store), self.options, clock)
+        logs, coordination, fleet = _stored(StoreAddress.parse(store), self.options, clock)
         self.hub = Hub(logs, hub_options, clock=clock, meter=self.counters)
-        self.runs = Runs(self.hub, coordination)
+        self.runs = Runs(self.hub, coordination, fleet)
         self.channels = Channels(self.hub)
 
     # What an application calls.
@@ -188,19 +194,33 @@ class Tailrace:
         """Get ready, in the running event loop; once. Raises `StoreError` where the store cannot be opened."""
         if not self._started:
             await self.hub.store.open()
+            await self.runs.join()
             self._started = True
 
     async def drain(self, patience: float | None = None) -> None:
         """Leave without losing anyone, within `patience` seconds (the options' `drain_timeout`).
 
-        Readers of channels are sent away at once; a run's viewers are kept to its end, since no other
-        process has it. What is left at the deadline ends as interrupted, and its viewers are told.
+        Where another process that shares the store stays, all readers are sent there, one after the other over
+        half the time, and what is produced here goes on to its end. Else readers of channels are sent away at
+        once, and a run's viewers are kept to its end, since no other process has it. What is left at the deadline
+        ends as interrupted, and whoever watches it is told. Who comes meanwhile is served like everybody else:
+        to refuse a new run would be a failure that somebody sees, while one that is started here is read elsewhere.
         """
-        deadline = self.hub.clock.monotonic() + (self.options.drain_timeout if patience is None else patience)
+        window = self.options.drain_timeout if patience is None else patience
+        deadline = self.hub.clock.monotonic() + window
         self.draining = True
         self.runs.suspend_grace()
-        self.hub.dismiss_lasting(_goodbye)
-        await self._wait_until(deadline, lambda: not self.runs.live and not self.hub.subscriptions)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.runs.leave(), window)
+        departure = Departure(self.hub, _goodbye, window / 2)
+        if not self.runs.has_others:
+            self.hub.dismiss_lasting(_goodbye)
+
+        def nothing_left() -> bool:
+            departure.step(elsewhere=self.runs.has_others)
+            return not self.runs.live and not self.hub.subscriptions
+
+        await self._wait_until(deadline, nothing_left)
         self.runs.interrupt_all()
         await self._wait_until(self.hub.clock.monotonic() + _LAST_WORDS, lambda: not self.hub.subscriptions)
         self.hub.abort_all()
@@ -247,15 +267,26 @@ class Tailrace:
         insist()
 
 
-def _stored(address: StoreAddress, options: Options, clock: Clock) -> tuple[Store, Coordination]:
+def _stored(address: StoreAddress, options: Options, clock: Clock) -> tuple[Store, Coordination, Fleet | None]:
     if address.kind == "memory":
-        return MemoryStore(options.history, clock), MemoryCoordination(clock)
+        return MemoryStore(options.history, clock), MemoryCoordination(clock), None
+    if address.redis is not None:
+        return _in_redis(address.redis, options, clock)
     # Only where it is asked for: a Python may be built without sqlite3, and it takes time to load.
     from tailrace.log.sqlite import Ending, SqliteStore  # noqa: PLC0415
 
     ending = Ending([Entry(event, data) for event, data in interruption()], options.keep_ended)
     store = SqliteStore(address.path, options.history, clock, ending)
-    return store, store.coordination
+    return store, store.coordination, None
+
+
+def _in_redis(address: RedisAddress, options: Options, clock: Clock) -> tuple[Store, Coordination, Fleet]:
+    try:
+        from tailrace.log.redis import RedisStore  # noqa: PLC0415  # only where it is asked for and installed
+    except ModuleNotFoundError as missing:
+        raise MissingExtra("the Redis store", "redis") from missing
+    store = RedisStore(address, options.prefix, options.history, clock)
+    return store, store.coordination, store.fleet
 
 
 class StreamResponse(_Response):
@@ -285,12 +316,28 @@ class StreamResponse(_Response):
             return problem(405, "method_not_allowed", "This is a stream; HEAD has none.")
         try:
             return self._tailrace.respond(await self._read(scope))
+        except StoreUnavailable as error:
+            return unavailable(error) if cursor_of(scope) is None else come_back
         except RunNotFound:
             return problem(404, "not_found", "There is no such run.")
         except InvalidName as error:
             return problem(422, "invalid_name", str(error))
-        except StoreUnavailable as error:
-            return problem(503, "store_unavailable", str(error), headers={"retry-after": f"{error.retry_after:.0f}"})
+
+
+def unavailable(error: StoreUnavailable) -> Answered:
+    """Say that the store cannot be asked now, and when to come again."""
+    return problem(503, "store_unavailable", str(error), headers={"retry-after": str(ceil(error.retry_after))})
+
+
+async def come_back(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a resume while the store is away: a stream that says so, and ends.
+
+    A native `EventSource` gives up for good on a 503; told this, it comes back with its cursor.
+    """
+    retry = random.randint(1000, 3000)  # noqa: S311  # spreads reconnects, keeps no secret
+    block = control("reconnect", {"reason": "unavailable"}, retry=retry)
+    await send({"type": "http.response.start", "status": 200, "headers": [*HEADERS]})
+    await send({"type": "http.response.body", "body": block})
 
 
 def _adding(headers: Iterable[tuple[bytes, bytes]], send: Send) -> Send:

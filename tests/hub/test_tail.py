@@ -13,7 +13,7 @@ from tailrace.errors import StoreError, StoreUnavailable
 from tailrace.hub import EventRenderer, Framing, Hub, Reading, Tail
 from tailrace.hub.tail import PAGE
 from tailrace.hub.window import RUN_WINDOW, WINDOW
-from tailrace.log import Batch, Entry, Head, MemoryStore, Page, Record, Retention
+from tailrace.log import RESERVED, Batch, Entry, Head, MemoryStore, Page, Record, Retention
 from tailrace.log.backoff import Backoff
 from tailrace.testing import FakeClock
 from tests.hub.rig import ListSink, SlowStore, new_hub, read_on, received, settle
@@ -341,3 +341,45 @@ async def test_a_closed_tail_reads_no_more() -> None:
     hub.close(tail)
     await settle()
     assert asyncio.all_tasks() == tasks
+
+
+# An end that its producer did not write.
+
+
+def end_of(offset: int) -> list[Record]:
+    """An end above everything."""
+    return [Record(offset + 1, "error", "{}", 0.0), Record(offset + 2, "done", "", 0.0)]
+
+
+@pytest.mark.parametrize("readers", [1, 20])
+async def test_who_has_everything_goes_over_the_hole_before_such_an_end_and_misses_nothing(readers: int) -> None:
+    hub, sinks = new_hub(), [ListSink() for _ in range(readers)]
+    tail = hub.produce("run:a", "e", "")
+    tail.append(run_records(1, 3))
+    for sink in sinks:
+        await read_on(hub, "run:a", sink, 0, lasting=False)
+    tail.append(end_of(RESERVED), ends=True)
+    await settle()
+    for sink in sinks:
+        assert [event.event for event in received(sink)] == ["message"] * 3 + ["error", "done"]
+        assert sink.finished
+
+
+async def test_a_hole_within_what_is_appended_together_is_found_as_well() -> None:
+    tail = new_hub().produce("run:a", "e", "")
+    tail.append([*run_records(1, 3), *end_of(RESERVED)], ends=True)
+    assert [tail.over(offset) for offset in (0, 2, 3, 4, RESERVED)] == [0, 2, RESERVED, 4, RESERVED]
+
+
+async def test_waiting_for_a_tail_ends_with_what_is_waited_for_or_with_the_time() -> None:
+    tail = new_hub().produce("run:a", "e", "")
+    waiting = [asyncio.create_task(tail.wait_for(lambda: tail.head >= 2, 5)) for _ in range(3)]
+    await settle()
+    waiting[0].cancel()
+    tail.append(run_records(1, 1))
+    await settle()
+    assert not waiting[1].done()
+    tail.append(run_records(2, 2))
+    assert await asyncio.gather(*waiting[1:]) == [True, True]
+    assert not await tail.wait_for(lambda: tail.ended, 0.01)
+    assert await tail.wait_for(lambda: True, 0)

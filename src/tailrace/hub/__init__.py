@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tailrace.hub.departure import Departure
 from tailrace.hub.hub import Dismissal, Hub, HubOptions
 from tailrace.hub.reading import Reading
 from tailrace.hub.renderer import EventRenderer, Renderer, control, resume
@@ -13,6 +14,7 @@ from tailrace.hub.wheel import Timed, Wheel
 
 __all__ = [
     "Consumer",
+    "Departure",
     "Dismissal",
     "EventRenderer",
     "Framing",

@@ -18,6 +18,9 @@ __all__ = ["read_on"]
 
 log = logging.getLogger("tailrace")
 
+_END_OF_LOST = 15.0
+"""Seconds in which a log that ends, and that the store has lost, has got its end from somebody."""
+
 
 async def read_on(subscription: Subscription) -> None:
     """Read from the store until the tail takes over, or the subscription is closed."""
@@ -46,8 +49,8 @@ async def _read_page(subscription: Subscription) -> None:
         return
     cursor = subscription.cursor
     if page is None:
-        raise StoreError("the log is gone")
-    if page.head.epoch != subscription.epoch:
+        await _wait_for_end(subscription)
+    elif page.head.epoch != subscription.epoch:
         tail.begin_epoch(page.head.epoch)
         tail.reread()
     elif cursor < page.head.first - 1:
@@ -60,3 +63,10 @@ async def _read_page(subscription: Subscription) -> None:
         subscription.put(subscription.view.join_records(first - 1, unbroken))
     elif cursor == before:
         raise StoreError(f"the log has nothing past {before}, though its head is {tail.head}")
+
+
+async def _wait_for_end(subscription: Subscription) -> None:
+    """The store has lost the log. One that ends gets an end all the same, from its producer or in its place."""
+    tail = subscription.view.tail
+    if subscription.lasting or tail.ended or not await tail.wait_for(lambda: tail.ended, _END_OF_LOST):
+        raise StoreError("the log is gone")

@@ -65,6 +65,7 @@ class Hub:
         self.wheel = Wheel(clock)
         self.subscriptions: set[Subscription] = set()
         self.dismissal: Callable[[], Dismissal] | None = None  # set while this process sends its readers away
+        self.dismisses_all = False  # also those of logs that end, since they can read on elsewhere
         self._tails: dict[str, Tail] = {}
         self._dirty: dict[Tail, None] = {}
         self._work: deque[Iterator[None]] = deque()
@@ -180,6 +181,11 @@ class Hub:
         for subscription in tuple(self.subscriptions):
             if subscription.lasting:
                 subscription.dismiss(*dismissal())
+
+    def dismissal_of(self, subscription: Subscription) -> Dismissal | None:
+        """What a reader who comes now is to be told instead of anything that comes, if it is to be sent away."""
+        sent = subscription.lasting or (self.dismisses_all and not subscription.view.tail.ended)
+        return self.dismissal() if self.dismissal is not None and sent else None
 
     def abort_all(self) -> None:
         """Cut whoever is still here."""

@@ -16,7 +16,7 @@ from tailrace.hub.behind import read_on
 from tailrace.hub.renderer import control
 from tailrace.hub.sink import Sink
 from tailrace.hub.view import Joined, View
-from tailrace.log import Position
+from tailrace.log import RESERVED, Position
 from tailrace.sse import HEARTBEAT
 
 if TYPE_CHECKING:
@@ -112,8 +112,9 @@ class Subscription:
             self._go_on(sink)
         else:
             self._rest(sink)
-        if self.lasting and self.hub.dismissal is not None:
-            self.dismiss(*self.hub.dismissal())
+        dismissal = self.hub.dismissal_of(self)
+        if dismissal is not None:
+            self.dismiss(*dismissal)
             return
         if view.tail.ended and self.cursor >= view.tail.head:
             self._write(self.view.framing.end)  # which no record will bring: there is none left
@@ -136,6 +137,7 @@ class Subscription:
             if self.cursor >= tail.head:
                 self._arrive()
                 return
+            self.cursor = tail.over(self.cursor)
             joined = self._join()
             if joined is not None:
                 self.put(joined)
@@ -173,8 +175,11 @@ class Subscription:
         self.pump()
 
     def skip_to(self, offset: int) -> None:
-        """Go on at a place that some of the reader's records are missing before; it is told how many."""
-        missed = offset - self.cursor
+        """Go on at a place that some of the reader's records are missing before; it is told how many.
+
+        Before an end that its producer did not write, nobody knows how many there were.
+        """
+        missed = offset - self.cursor if offset < RESERVED else None
         self.cursor = self.told = offset
         self.say("gap", {"missed": missed, "reason": "trimmed"}, Position(self.epoch, offset))
 

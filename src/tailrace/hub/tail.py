@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from tailrace.errors import StoreError, StoreUnavailable
@@ -34,6 +34,10 @@ PAGE = 256
 """Records read from the store at once."""
 
 
+_LONGEST = 1.0
+"""Seconds between attempts at most to read from a store that is away: for so long may readers wait after its return."""
+
+
 class Told(NamedTuple):
     """What a store told a tail; `records` is empty where the history was dropped."""
 
@@ -53,12 +57,15 @@ class Tail:
     """The head of one log, the records just before it, and the views on them."""
 
     __slots__ = (
+        "_changed",
         "_early",
+        "_hole",
         "_pages",
         "_reading",
         "_views",
         "_window",
         "epoch",
+        "first",
         "head",
         "hub",
         "loading",
@@ -75,6 +82,7 @@ class Tail:
         self.log = log
         self.epoch = ""
         self.meta = ""
+        self.first = 1  # the oldest record that was retained when the store was last read
         self.head = 0
         self.terminal = 0  # the offset of the last record there will ever be; 0 while there may be more
         self.users = 0
@@ -88,6 +96,8 @@ class Tail:
         self.snapshot: tuple[int, int, bytes] | None = None  # (made at this head, goes on past this offset, event)
         self._reading: asyncio.Task[None] | None = None
         self._pages: dict[int, PageReading] = {}
+        self._hole: tuple[int, int] | None = None  # offsets (before, behind) between which nothing was ever said
+        self._changed: asyncio.Future[None] | None = None
 
     @property
     def ended(self) -> bool:
@@ -128,6 +138,22 @@ class Tail:
         """The records past `after`, or None where the window does not reach back that far."""
         return iter(()) if after >= self.head else self._window.since(after)
 
+    def over(self, after: int) -> int:
+        """Where a reader goes on who has everything up to `after`: there, or behind the hole that begins there."""
+        return self._hole[1] if self._hole is not None and after == self._hole[0] else after
+
+    async def wait_for(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait until `condition` holds of what was appended, for at most `seconds`; whether it does."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not condition():
+                    if self._changed is None:
+                        self._changed = asyncio.get_running_loop().create_future()
+                    await asyncio.shield(self._changed)
+        except TimeoutError:
+            return False
+        return True
+
     # Reading what the window does not hold.
 
     async def history(self, after: int) -> Page | None:
@@ -145,7 +171,7 @@ class Tail:
         return await asyncio.shield(reading.task)
 
     async def _read_patiently(self, after: int) -> Page | None:
-        backoff = Backoff()
+        backoff = Backoff(longest=_LONGEST)
         while True:
             try:
                 return await self._read(after)
@@ -186,7 +212,7 @@ class Tail:
 
         Raises what the store raises.
         """
-        self.meta = head.meta
+        self.meta, self.first = head.meta, head.first
         self.begin_epoch(head.epoch, max(head.first - 1, head.last - PAGE))
         there = False
         try:
@@ -230,7 +256,7 @@ class Tail:
             self._reading = asyncio.create_task(self._reread())
 
     async def _reread(self) -> None:
-        backoff = Backoff()
+        backoff = Backoff(longest=_LONGEST)
         while True:
             try:
                 await self._catch_up()
@@ -264,6 +290,7 @@ class Tail:
 
     def _take_page(self, page: Page) -> None:
         before, head = self.head, page.head
+        self.first = head.first
         if head.first - 1 > before:
             # Trimmed away unread: readers find out from the store, and are told.
             self._window.clear()
@@ -278,6 +305,7 @@ class Tail:
         if epoch == self.epoch:
             return
         self.epoch, self.head, self.terminal = epoch, head, 0
+        self._hole = None
         self._window.clear()
         self._pages.clear()  # what is still being read is of the old one
         for view in self._views.values():
@@ -291,11 +319,16 @@ class Tail:
             fresh = [record for record in records if record.offset > self.head]
         if not fresh:
             return
+        if fresh[-1].offset - self.head != len(fresh):
+            self._hole = _hole_in(self.head, fresh)
         self._window.extend(fresh)
         self.head = fresh[-1].offset
         self._trim()
         if self._views:
             self.hub.mark(self)
+        if self._changed is not None:
+            self._changed.set_result(None)
+            self._changed = None
 
     def _trim(self) -> None:
         if not self._window.full:
@@ -318,3 +351,12 @@ class Tail:
         for task in (self.loading, self._reading, *[reading.task for reading in self._pages.values()]):
             if task is not None:
                 task.cancel()
+
+
+def _hole_in(before: int, records: Sequence[Record]) -> tuple[int, int]:
+    """Where offsets jump in `records`, which come after `before`: to an end that the producer did not write."""
+    for record in records:
+        if record.offset != before + 1:
+            return before, record.offset - 1
+        before = record.offset
+    raise ValueError("there is no hole")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from tailrace.runs.deltas import Delta, Finish, Text, Thinking, ToolCall, Usage
 from tailrace.runs.native import NativeRenderer, Summary, interruption
-from tailrace.runs.run import Item, Producer, Run, RunOptions, discard
+from tailrace.runs.options import RunOptions
+from tailrace.runs.producer import Item, Producer, discard
+from tailrace.runs.run import Run
 from tailrace.runs.runs import Attached, Runs
 from tailrace.runs.states import Status
 

@@ -6,9 +6,9 @@ writes them for a client. Nothing here knows a wire format.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
-__all__ = ["Delta", "Finish", "Text", "Thinking", "ToolCall", "Usage"]
+__all__ = ["Delta", "Finish", "Refusal", "Text", "Thinking", "ToolCall", "Usage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,11 @@ class Text:
     """A piece of the answer's text."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal(Text):
+    """A piece of the text in which the model says that it will not answer. To who knows no difference, it is text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +46,27 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens so far, cumulative. None where the provider has not said; a later one replaces what it names."""
+    """Tokens so far, cumulative. None where the provider has not said; a later one replaces what it names.
+
+    `input_tokens` is all that was read, `output_tokens` all that was written. The others are parts of them, never
+    more: of the input, what came out of a cache and what was put into one; of the output, what was reasoning.
+    """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+    def updated(self, said: Usage) -> Usage:
+        """Return the counts after `said`, which may leave out what was said before."""
+        if self == _UNSAID:
+            return said
+        named = {field.name: getattr(said, field.name) for field in fields(said)}
+        return replace(self, **{name: count for name, count in named.items() if count is not None})
+
+
+_UNSAID = Usage()
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,10 +94,12 @@ def error_entry(error: RunError, usage: dict[str, Any] | None) -> Said:
     return ("error", _json({"error": told} if usage is None else {"error": told, "usage": usage}))
 
 
-def interruption() -> tuple[Said, Said]:
-    """The end of a run whose process died, as whoever finds it says it."""
-    message = "the server that produced this answer died; what it had said is kept"
-    return error_entry(RunError(ErrorType.TAILRACE_INTERRUPTED, message), None), DONE
+_DIED = "the server that produced this answer died; what it had said is kept"
+
+
+def interruption(message: str = _DIED, usage: dict[str, Any] | None = None) -> tuple[Said, Said]:
+    """The end of a run that its producer could not end, as whoever finds it says it; by default, that it died."""
+    return error_entry(RunError(ErrorType.TAILRACE_INTERRUPTED, message), usage), DONE
 
 
 @dataclass(frozen=True, slots=True)

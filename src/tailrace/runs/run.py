@@ -8,70 +8,50 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from tailrace.errors import ErrorType, RunError
 from tailrace.hub import Hub, Tail
 from tailrace.log import Batch, Record, Writer
-from tailrace.runs.deltas import Delta, Finish, Text, Thinking, ToolCall, Usage
-from tailrace.runs.native import DONE, Said, entry, error_entry, finish_entry
+from tailrace.runs.deltas import Finish, ToolCall, Usage
+from tailrace.runs.native import DONE, Said, entry, error_entry, finish_entry, interruption
+from tailrace.runs.options import RunOptions
+from tailrace.runs.producer import SPOKEN, Item, Producer, close, deltas_of, discard
 from tailrace.runs.states import NEXT, Status, ending
+from tailrace.runs.tally import Tally, size
 
-__all__ = ["Item", "Producer", "Run", "RunEvents", "RunOptions", "discard"]
+__all__ = ["Run", "RunEvents"]
 
 log = logging.getLogger("tailrace")
 
-Item = str | Delta | Sequence[Delta]
-"""What a producer yields: text, a delta, or all the deltas that came at once."""
-
-Producer = AsyncIterable[Item] | Callable[[], AsyncIterable[Item]]
-"""Where an answer comes from: an async iterator, or what makes one (so that a resume makes none)."""
-
-# Tuples: a union would be built anew for each look at a delta.
-_SPOKEN = (Text, Thinking, ToolCall)
-_DELTAS = (*_SPOKEN, Usage, Finish)
 _TURN = 0.0025  # seconds after which it is looked whether a producer lets others have their turn
-_BYTES_PER_TOKEN = 4
 _FIRST_VIEWER = 1.0
 """Seconds that a run waits for its first viewer at least: with no grace at all, nobody could come in time."""
+_LOOK_ELSEWHERE = 5.0
+"""Seconds between looks at whether another instance's viewers are still there; their leaving is told at once."""
+_DOUBT = 0.5
+"""Seconds for which an end is kept back until the store has decided that it is the end.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
-    """What a run is and how long it may go on.
-
-    `owner` is who it belongs to (None: whoever knows its id). `grace`: seconds without a viewer before it
-    is cancelled (0 = at once, None = never). `max_bytes` bounds what it may say. `prompt_bytes` is the
-    question's size in UTF-8, for an estimate of its tokens where nobody says better. `keep`: seconds for
-    which it can be read after its end (None: for good).
-
-    Raises `ValueError` for a time or a size that is none.
-    """
-
-    model: str = ""
-    provider: str = ""
-    owner: str | None = None
-    grace: float | None = 10.0
-    max_bytes: int = 8_388_608
-    prompt_bytes: int = 0
-    keep: float | None = 900.0
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
-        for name, seconds in (("grace", self.grace), ("keep", self.keep)):
-            if seconds is not None and not seconds >= 0:
-                raise ValueError(f"{name} must be 0 seconds or more, not {seconds}")
-        if self.max_bytes < 1 or self.prompt_bytes < 0:
-            raise ValueError("max_bytes must be 1 or more, prompt_bytes 0 or more")
+A store that is there answers within milliseconds. One that is away decides for nobody else either, so after
+this the viewers here are not kept waiting for it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class RunEvents:
-    """Who hears of a run: `ended` when its terminal is said, `stored` when the store has all of it; each once."""
+    """Who hears of a run: `ended` when it comes to its end, `stored` when the store has all of it; each once.
+
+    Where others share the store: `refused` when it takes nothing more of this run, once; `deserted` when
+    nobody has watched it here for its grace period, to be answered with `Run.found`. `certain` says whether
+    nobody else can have ended it by now.
+    """
 
     ended: Callable[[Run], None]
     stored: Callable[[Run], None]
+    refused: Callable[[Run], None] | None = None
+    deserted: Callable[[Run], None] | None = None
+    certain: Callable[[], bool] = lambda: True
 
 
 class Run:
@@ -79,18 +59,22 @@ class Run:
 
     __slots__ = (
         "_bytes",
+        "_elsewhere",
         "_events",
+        "_fenced",
+        "_held",
         "_hub",
+        "_last_words",
         "_producing",
-        "_said",
+        "_tally",
         "_task",
         "_turn_ends",
         "_turned",
-        "_usage",
         "_writer",
         "id",
         "options",
         "patient",
+        "said_at",
         "slot",
         "status",
         "tail",
@@ -107,12 +91,16 @@ class Run:
         self.viewers = 0
         self.patient = False  # while this process leaves, a run waits for viewers who are on their way elsewhere
         self.slot = -1
+        self.said_at = hub.clock.monotonic()
         self._hub = hub
         self._writer = writer
         self._events = events
-        self._usage = Usage()
+        self._tally = Tally(options.prompt_bytes)
+        self._last_words: Sequence[Said] = ()
+        self._held: Sequence[Record] = ()  # an end that is kept back while the store decides
+        self._fenced = False
+        self._elsewhere = False  # whether somebody was seen to watch it on another instance
         self._bytes = 0
-        self._said = 0
         self._turn_ends = 0.0
         self._turned = True  # whether the loop came round since the producer was looked at
         self._task: asyncio.Task[None] | None = None
@@ -127,6 +115,11 @@ class Run:
     def ended(self) -> bool:
         """Whether its terminal is said."""
         return self.status is not Status.RUNNING
+
+    @property
+    def usage(self) -> dict[str, int | bool]:
+        """Tokens so far."""
+        return self._tally.usage()
 
     def begin(self, producer: Producer) -> None:
         """Start producing."""
@@ -153,7 +146,7 @@ class Run:
             self._fail(_producer_failed())
         finally:
             if items is not None:
-                await _close(items)
+                await close(items)
 
     async def _consume(self, items: AsyncIterator[Item]) -> None:
         clock = self._hub.clock
@@ -202,20 +195,20 @@ class Run:
         entries: list[Said] = []
         texts: list[str] = []
         reason = None
-        for delta in _deltas(item):
-            if isinstance(delta, _SPOKEN):
+        for delta in deltas_of(item):
+            if isinstance(delta, SPOKEN):
                 entries.append(entry(delta))
                 texts.append(delta.arguments if isinstance(delta, ToolCall) else delta.text)
             elif isinstance(delta, Usage):
-                self._merge(delta)
+                self._tally.merge(delta)
             elif isinstance(delta, Finish):
                 reason = delta.reason
                 break
             else:
                 raise TypeError(f"a producer yields text, deltas or sequences of deltas, not {type(delta).__name__}")
         # Once for all that came together: a provider's answer may be one item of many deltas.
-        self._said += _size("".join(texts))
-        self._bytes += _size("".join([data for _, data in entries]))
+        self._tally.hear("".join(texts))
+        self._bytes += size("".join([data for _, data in entries]))
         if self._bytes > self.options.max_bytes:
             limit = f"the answer is larger than the {self.options.max_bytes} bytes that are allowed"
             self._fail(RunError(ErrorType.POLICY_RUN_TOO_LARGE, limit))
@@ -224,58 +217,89 @@ class Run:
         elif entries:
             self._append(entries)
 
-    def _merge(self, usage: Usage) -> None:
-        known = self._usage
-        self._usage = Usage(
-            usage.input_tokens if usage.input_tokens is not None else known.input_tokens,
-            usage.output_tokens if usage.output_tokens is not None else known.output_tokens,
-        )
-
-    def usage(self) -> dict[str, int | bool]:
-        """Tokens so far: the provider's figures, else an estimate from the texts' sizes."""
-        known = self._usage
-        given = known.input_tokens, known.output_tokens
-        estimate = _tokens(self.options.prompt_bytes), _tokens(self._said)
-        return {
-            "input_tokens": estimate[0] if given[0] is None else given[0],
-            "output_tokens": estimate[1] if given[1] is None else given[1],
-            "estimated": None in given,
-        }
-
     def _finish(self, reason: str, entries: Sequence[Said] = ()) -> None:
         options = self.options
-        finish = finish_entry(reason, self.usage(), options.model, options.provider)
+        finish = finish_entry(reason, self.usage, options.model, options.provider)
         self._end(Status.FINISHED, [*entries, finish, DONE])
 
     def _fail(self, error: RunError) -> None:
-        self._end(ending(error.type), [error_entry(error, self.usage()), DONE])
+        self._end(ending(error.type), [error_entry(error, self.usage), DONE])
 
     def cancel(self, error: RunError) -> bool:
         """End the run because of `error`, and abort what produces it; False if it has ended already."""
         if self.ended:
             return False
         self._fail(error)
+        self._abort()
+        return True
+
+    def _abort(self) -> None:
         if self._task is not None and self._producing:  # else its task sees to the producer when it begins
             self._task.cancel()
-        return True
 
     def _end(self, status: Status, entries: Sequence[Said]) -> None:
         if status not in NEXT[self.status]:
             return
         self.status = status
+        self._last_words = entries
         self._hub.wheel.cancel(self)
         self._append(entries, ends=True)
         self._events.ended(self)
 
     def _append(self, entries: Sequence[Said], *, ends: bool = False) -> None:
         tail, now = self.tail, self._hub.clock.time()
+        self.said_at = self._hub.clock.monotonic()
         records = [Record(offset, event, data, now) for offset, (event, data) in enumerate(entries, tail.head + 1)]
-        tail.append(records, ends=ends)
+        if ends and not self._events.certain():
+            self._hold(records)
+        else:
+            tail.append(records, ends=ends)
         keep = self.options.keep if ends else None
-        self._writer.put(Batch(tail.log, tail.epoch, records, ends, keep), self._stored_all if ends else tail.on_stored)
+        stored = self._stored_all if ends else tail.on_stored
+        refused = self.on_refused if self._events.refused is not None else None
+        self._writer.put(Batch(tail.log, tail.epoch, records, ends, keep), stored, refused)
+
+    def _hold(self, records: Sequence[Record]) -> None:
+        """Keep an end back: this process was out of touch, and the run may have been ended in its place."""
+        self._held = records
+        asyncio.get_running_loop().call_later(_DOUBT, self._show_held)
+
+    def _show_held(self) -> None:
+        held, self._held = self._held, ()
+        if held:
+            self.tail.append(held, ends=True)
 
     def _stored_all(self, offset: int) -> None:
+        self._show_held()
         self.tail.on_stored(offset)
+        self._events.stored(self)
+
+    # Where the store is shared, others may end it: it was taken for dead, or somebody cancelled it who had no answer.
+
+    def on_refused(self) -> None:
+        """Stop: the store takes nothing more of this run. Its viewers wait for `conclude`."""
+        if self._fenced or self._events.refused is None:
+            return
+        self._fenced = True
+        self._held = ()
+        if not self.ended:
+            self.status = Status.INTERRUPTED
+            self._hub.wheel.cancel(self)
+            self._abort()
+            self._events.ended(self)
+        self._events.refused(self)
+
+    def last_words(self) -> Sequence[Said]:
+        """The end that the log is to get if it has none: what viewers here were told, else that it broke."""
+        if self.tail.ended:
+            return self._last_words
+        return interruption("this answer was cut off from its store; what was said before is kept", self.usage)
+
+    def conclude(self, records: Sequence[Record]) -> None:
+        """Show the end that the run has in the store, if the viewers here have seen none."""
+        if not self.tail.ended:
+            self.tail.append(records, ends=True)
+        self.tail.on_stored(self.tail.head)
         self._events.stored(self)
 
     async def wait_closed(self) -> None:
@@ -288,6 +312,7 @@ class Run:
     def watch(self) -> None:
         """Count a viewer in."""
         self.viewers += 1
+        self._elsewhere = False
         self._hub.wheel.cancel(self)
 
     def unwatch(self) -> None:
@@ -303,50 +328,43 @@ class Run:
         if seconds > 0 or self.patient:
             self._hub.wheel.schedule(self, seconds)
         else:
-            self._abandon()
+            self._desert()
 
     def on_timer(self, now: float) -> float | None:
         """Cancel what nobody watched for its grace period."""
         if self.patient:
             return max(self.options.grace or 0.0, 1.0)
         if not self.viewers:
-            self._abandon()
+            self._desert()
         return None
+
+    def _desert(self) -> None:
+        """After its grace period: look whether somebody watches it on another instance."""
+        if self._events.deserted is None:
+            self._abandon()
+        else:
+            self._events.deserted(self)
+
+    def found(self, *, watched: bool) -> None:
+        """Take the answer to that look. Whoever cannot find out says that it is watched."""
+        if self.viewers or self.ended or self.patient:
+            return
+        if watched:
+            self._elsewhere = True
+            self._hub.wheel.schedule(self, max(self.options.grace or 0.0, _LOOK_ELSEWHERE))
+        elif self._elsewhere:
+            self.on_unwatched()  # they may have left just now
+        else:
+            self._abandon()
+
+    def on_unwatched(self) -> None:
+        """Begin the grace period: another instance says that its last viewer has left."""
+        self._elsewhere = False
+        self._wait_for_viewers()
 
     def _abandon(self) -> None:
         self.cancel(RunError(ErrorType.CALLER_GONE, "nobody was watching this answer any more"))
 
 
-async def discard(producer: Producer) -> None:
-    """Close a producer that is not needed; one that would only be made by a call is not made."""
-    if not callable(producer):
-        await _close(producer)
-
-
-async def _close(items: AsyncIterable[Item]) -> None:
-    close = getattr(items, "aclose", None)
-    if close is None:
-        return
-    try:
-        await close()
-    except Exception:
-        log.exception("a producer failed while it was being closed")
-
-
 def _producer_failed() -> RunError:
     return RunError(ErrorType.TAILRACE_PRODUCER, "the application that produces this answer failed")
-
-
-def _deltas(item: Item) -> Sequence[Delta]:
-    if isinstance(item, str):
-        return (Text(item),)
-    return (item,) if isinstance(item, _DELTAS) else item
-
-
-def _size(text: str) -> int:
-    """Bytes in UTF-8; half of a surrogate pair counts as what stands for it."""
-    return len(text) if text.isascii() else len(text.encode(errors="replace"))
-
-
-def _tokens(size: int) -> int:
-    return -(-size // _BYTES_PER_TOKEN)

@@ -7,25 +7,32 @@ is produced here has a `Run` object.
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from typing import TypeVar
 
-from tailrace.errors import ErrorType, KeyReused, RunError, RunNotFound, StoreError
+from tailrace.errors import ErrorType, KeyReused, RunError, RunNotFound
 from tailrace.hub import Hub, Reading, Tail, control, resume
-from tailrace.log import Coordination, Position, Record, Writer, judge, new_run_id
+from tailrace.log import RESERVED, Coordination, Position, Record, Verdict, Writer, judge, new_run_id
+from tailrace.log.fleet import Fleet
+from tailrace.runs.instance import Instance, cancelled
+from tailrace.runs.keys import Keys, Taken
+from tailrace.runs.meta import RunMeta
 from tailrace.runs.native import RETRY, NativeRenderer, Summary, start_entry
-from tailrace.runs.run import Producer, Run, RunEvents, RunOptions, discard
+from tailrace.runs.options import RunOptions
+from tailrace.runs.producer import Producer, discard
+from tailrace.runs.run import Run, RunEvents
+from tailrace.runs.tasks import Tasks
 
 __all__ = ["Attached", "Runs"]
 
-log = logging.getLogger("tailrace")
+Result = TypeVar("Result")
 
 _PAGE = 1000
-_RUN_SECONDS = 86_400.0
-"""How long a key is kept while its run goes on: longer than any run may take."""
+_CATCH_UP = 2.0
+"""Seconds that a reader who has seen more than the store has waits for it: its producer's writes are on their way."""
+_LAST_APPEND = 2.0
+"""Seconds that an answer about an ended run waits for its end, where the store is just deciding which one it is."""
 _REFUSAL_SECONDS = 60.0
 """How long a refusal can be read: for a client's next attempt. Whoever comes later is refused anew."""
 
@@ -40,17 +47,28 @@ class Attached:
 
 
 class Runs:
-    """Starts and finds runs."""
+    """Starts and finds runs. With a `fleet`, other instances share the store: `join` them, and `close` at the end."""
 
-    def __init__(self, hub: Hub, coordination: Coordination) -> None:
+    def __init__(self, hub: Hub, coordination: Coordination, fleet: Fleet | None = None) -> None:
         self._hub = hub
-        self._coordination = coordination
+        self._keys = Keys(coordination)
         self._writer = Writer(hub.store)
-        self._events = RunEvents(self._on_ended, self._on_stored)
-        self._keeping: set[asyncio.Task[None]] = set()
-        self._keys: dict[str, str] = {}
+        self._tasks = Tasks()
         self._patient = False
         self.live: dict[str, Run] = {}
+        self._instance = Instance(hub, fleet, self.live, self._tasks) if fleet is not None else None
+        self._events = self._heard_by(self._instance)
+
+    def _heard_by(self, instance: Instance | None) -> RunEvents:
+        if instance is None:
+            return RunEvents(self._on_ended, self._on_stored)
+        lease = instance.lease
+        return RunEvents(self._on_ended, self._on_stored, lease.on_refused, lease.on_deserted, instance.certain)
+
+    async def join(self) -> None:
+        """Take this instance's place among those that share the store, where it is shared."""
+        if self._instance is not None:
+            await self._instance.membership.join()
 
     # Starting.
 
@@ -62,7 +80,7 @@ class Runs:
 
     async def _create(self, options: RunOptions, *, refused: bool = False) -> Run:
         name = new_run_id()
-        meta = _meta(options.owner, options.provider)
+        meta = self._meta(options)
         # What every run says first is created with it: one call of the store less for each.
         first = [] if refused else [Record(1, *start_entry(name, options.model), self._hub.clock.time())]
         await self._hub.store.create(_log(name), name, meta, first)
@@ -81,31 +99,28 @@ class Runs:
 
         Raises `KeyReused` where the key came with another request, told by its `fingerprint`.
         """
-        name = f"key:{json.dumps([options.owner, key])}"
-        standing = await self._coordination.lookup(name)
+        standing = await self._keys.find(options.owner, key, self._is_there)
         if standing is None:
             run = await self._create(options)
-            standing = await self._claim(name, run, fingerprint)
-            if run.id in self._keys:
+            standing = await self._claim(key, run, fingerprint)
+            if standing.run == run.id:
                 run.begin(producer)
                 return run.id
         await discard(producer)
-        first, first_fingerprint = json.loads(standing)
-        if first_fingerprint != fingerprint:
+        if standing.fingerprint != fingerprint:
             raise KeyReused
-        return str(first)
+        return standing.run
 
-    async def _claim(self, name: str, run: Run, fingerprint: str) -> str:
+    async def _is_there(self, run: str) -> bool:
+        return run in self.live or await self._hub.store.head(_log(run)) is not None
+
+    async def _claim(self, key: str, run: Run, fingerprint: str) -> Taken:
         """Take a key for a run that has not begun; one that comes too late never begins."""
-        mine = json.dumps([run.id, fingerprint])
-        standing = None
+        mine, standing = Taken(run.id, fingerprint), None
         try:
-            # A run over its time is gone with its key; until then the key outlives whatever the run does.
-            standing = await self._coordination.claim(name, mine, _RUN_SECONDS)
+            standing = await self._keys.claim(run.options.owner, key, mine)
         finally:
-            if standing == mine:
-                self._keys[run.id] = name
-            else:
+            if standing != mine:
                 run.cancel(RunError(ErrorType.CALLER_CANCELLED, "the same request was started elsewhere"))
         return standing
 
@@ -128,17 +143,44 @@ class Runs:
         With `snapshot`, and no cursor, what was said so far comes as one event. Raises `RunNotFound`.
         """
         attached = await self.attach(run, owner)
-        tail, after, prelude = attached.tail, 0, b""
+        tail = attached.tail
+        # Where the store has lost what was said, an end is all that is there to begin with.
+        after, prelude = tail.first - 1, b""
         if cursor is not None:
-            verdict = judge(cursor, tail.epoch, 1, tail.head)
+            verdict = await self._judge(cursor, attached)
             if verdict.recovered and tail.ended and verdict.after == tail.head:
                 self._hub.close(tail)
                 return None
-            after = verdict.after or 0
+            after = tail.first - 1 if verdict.after is None else verdict.after
             prelude = resume(verdict, Position(tail.epoch, after))
         elif snapshot:
             after, prelude = await self._snapshot(tail)
-        return self._reading(attached, after, prelude)
+        return await self._reading(attached, after, prelude)
+
+    async def _judge(self, cursor: str, attached: Attached) -> Verdict:
+        """What becomes of a cursor. Where that fails, the caller's use of the tail is over."""
+        tail = attached.tail
+        verdict = judge(cursor, tail.epoch, tail.first, tail.head)
+        position = Position.parse(cursor) if verdict.reason == "ahead" else None
+        if position is not None and self._instance is not None:
+            await self._using(tail, self._catch_up(self._instance, attached, position.offset))
+            verdict = judge(cursor, tail.epoch, tail.first, tail.head)
+        if verdict.missed is not None and (verdict.after or 0) >= RESERVED:
+            return replace(verdict, missed=None)  # an end stands alone, and nobody knows how much stood before it
+        return verdict
+
+    async def _catch_up(self, instance: Instance, attached: Attached, offset: int) -> None:
+        """Wait for what somebody has seen elsewhere.
+
+        Viewers are shown what is said before the store has it, so one who comes from there may be ahead of it. One
+        who has seen an end of a run that goes on here knows more than its producer.
+        """
+        run, tail = attached.run, attached.tail
+        if run is not None:
+            if offset <= RESERVED:
+                return
+            await instance.lease.look_at(run)
+        await tail.wait_for(lambda: tail.ended or tail.head >= offset, _CATCH_UP)
 
     async def _snapshot(self, tail: Tail) -> tuple[int, bytes]:
         """The text so far as one event, and the offset behind it; made once for all who ask at the same head."""
@@ -151,12 +193,22 @@ class Runs:
             tail.snapshot = (head, position.offset, prelude)
         return tail.snapshot[1:]
 
-    def _reading(self, attached: Attached, after: int, prelude: bytes) -> Reading:
-        run = attached.run
+    async def _reading(self, attached: Attached, after: int, prelude: bytes) -> Reading:
+        run, tail, unwatch = attached.run, attached.tail, None
         if run is not None:
             run.watch()
-        unwatch = run.unwatch if run is not None else None
-        return Reading(attached.tail, NativeRenderer(), after, prelude, on_closed=unwatch)
+            unwatch = run.unwatch
+        elif self._instance is not None:
+            unwatch = await self._using(tail, self._instance.elsewhere.enter(tail))
+        return Reading(tail, NativeRenderer(), after, prelude, on_closed=unwatch)
+
+    async def _using(self, tail: Tail, work: Awaitable[Result]) -> Result:
+        """Wait for something. Where that fails, the caller's use of the tail is over."""
+        try:
+            return await work
+        except BaseException:
+            self._hub.close(tail)
+            raise
 
     async def attach(self, run: str, owner: str | None) -> Attached:
         """Find a run for its owner. Raises `RunNotFound` where it is not there, or another's."""
@@ -175,29 +227,31 @@ class Runs:
         tail = await self._hub.open(_log(run))
         if tail is None:
             raise RunNotFound(run)
-        return json.loads(tail.meta)["owner"], tail
+        return RunMeta.parse(tail.meta).owner, tail
 
     async def summary(self, run: str, owner: str | None) -> Summary:
         """What a run's records come to so far. Raises `RunNotFound`."""
-        attached = await self.attach(run, owner)
-        tail = attached.tail
+        return await self._summary((await self.attach(run, owner)).tail)
+
+    async def _summary(self, tail: Tail) -> Summary:
+        """What a tail's records come to; the caller's use of the tail is over."""
         summary = await self._fold(tail)
-        summary.provider = summary.provider or json.loads(tail.meta)["provider"]
+        summary.provider = summary.provider or RunMeta.parse(tail.meta).provider
         self._hub.close(tail)
         return summary
 
     async def _fold(self, tail: Tail) -> Summary:
         """Fold a run's records up to its head. Where that fails, the caller's use of the tail is over."""
-        summary, after, goal = Summary(), 0, tail.head
-        try:
-            while after < goal and (records := await self._some(tail, after)):
-                summary.add(records)
-                after = records[-1].offset
-                await asyncio.sleep(0)  # a page is about 1 ms of work, and an answer may have many
-        except BaseException:
-            self._hub.close(tail)
-            raise
+        summary = Summary()
+        await self._using(tail, self._fold_into(summary, tail))
         return summary
+
+    async def _fold_into(self, summary: Summary, tail: Tail) -> None:
+        after, goal = 0, tail.head
+        while after < goal and (records := await self._some(tail, after)):
+            summary.add(records)
+            after = records[-1].offset
+            await asyncio.sleep(0)  # a page is about 1 ms of work, and an answer may have many
 
     async def _some(self, tail: Tail, after: int) -> list[Record]:
         held = tail.since(after)
@@ -211,33 +265,41 @@ class Runs:
     async def cancel(self, run: str, owner: str | None) -> Summary:
         """Cancel a run for its owner; one that has ended stays as it ended. Raises `RunNotFound`."""
         attached = await self.attach(run, owner)
-        self._hub.close(attached.tail)
+        await self._using(attached.tail, self._cancel(attached))
+        return await self._summary(attached.tail)
+
+    async def _cancel(self, attached: Attached) -> None:
+        tail = attached.tail
         if attached.run is not None:
-            attached.run.cancel(RunError(ErrorType.CALLER_CANCELLED, "this answer was cancelled"))
-        return await self.summary(run, owner)
+            attached.run.cancel(cancelled())
+            await tail.wait_for(lambda: tail.ended, _LAST_APPEND)
+        elif self._instance is not None and not tail.ended:
+            await self._instance.elsewhere.cancel(tail)
 
     def _on_ended(self, run: Run) -> None:
         del self.live[run.id]
         # One that never began is no answer that failed: it tells a client that there is none.
         if run.begun:
             self._hub.meter.add(f"runs.{run.status}")
-        self._hub.meter.add("tokens", run.usage()["output_tokens"])
+        self._hub.meter.add("tokens", run.usage["output_tokens"])
 
     def _on_stored(self, run: Run) -> None:
         self._hub.close(run.tail)
-        name = self._keys.pop(run.id, None)
+        name = self._keys.pop(run.id)
         if name is not None and run.options.keep is not None:
-            task = asyncio.get_running_loop().create_task(self._keep_key(name, run.options.keep))
-            self._keeping.add(task)
-            task.add_done_callback(self._keeping.discard)
-
-    async def _keep_key(self, name: str, seconds: float) -> None:
-        try:
-            await self._coordination.extend(name, seconds)
-        except StoreError as error:
-            log.warning("the idempotency key of an ended run is kept for longer than the run: %s", error)
+            self._tasks.start(self._keys.keep(name, run.options.keep))
 
     # Leaving.
+
+    @property
+    def has_others(self) -> bool:
+        """Whether another instance lives, and stays, on which everything here can be read on."""
+        return self._instance is not None and bool(self._instance.membership.liveness.others)
+
+    async def leave(self) -> None:
+        """Tell the others that this instance is on its way out, and look who stays."""
+        if self._instance is not None:
+            await self._instance.membership.leave()
 
     def suspend_grace(self) -> None:
         """Cancel nothing any more for want of viewers: they are being sent away."""
@@ -258,8 +320,18 @@ class Runs:
         left = [asyncio.ensure_future(run.wait_closed()) for run in self.live.values()]
         self.interrupt_all()
         await _settled(left, patience)
-        await self._writer.close(patience)
-        await _settled(tuple(self._keeping), patience)
+        if self._instance is not None:
+            self._instance.elsewhere.close()
+        written = await self._writer.close(patience)
+        settled = await self._tasks.settle(patience)
+        if self._instance is not None:
+            # What is not written was produced by one that is gone: the others end it once they find that out.
+            await self._instance.membership.close(resign=written and settled)
+
+    def _meta(self, options: RunOptions) -> str:
+        if self._instance is None:
+            return str(RunMeta(options.owner, options.provider))
+        return str(RunMeta(options.owner, options.provider, self._instance.name, options.keep))
 
 
 async def _settled(tasks: Collection[asyncio.Future[None]], patience: float) -> None:
@@ -267,11 +339,6 @@ async def _settled(tasks: Collection[asyncio.Future[None]], patience: float) -> 
         _, late = await asyncio.wait(tasks, timeout=patience)
         for task in late:
             task.cancel()
-
-
-@lru_cache(maxsize=1024)
-def _meta(owner: str | None, provider: str) -> str:
-    return json.dumps({"owner": owner, "provider": provider})
 
 
 def _log(run: str) -> str:

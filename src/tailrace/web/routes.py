@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from functools import wraps
 
 from starlette.requests import Request
 from starlette.routing import Match, Route
+
+from tailrace.errors import StoreUnavailable
+from tailrace.facade import Answered, come_back, cursor_of
+from tailrace.web.accepts import wants_json
 
 __all__ = ["StreamRoute", "allowed"]
 
 
 class StreamRoute(Route):
-    """A route to streams. It serves the methods that it names and no HEAD, which Starlette adds to each GET."""
+    """A route to streams. It serves the methods that it names and no HEAD, which Starlette adds to each GET.
 
-    def __init__(self, path: str, endpoint: Callable[..., Any], methods: Sequence[str]) -> None:
-        super().__init__(path, endpoint, methods=methods)
+    A resume that comes while the store is away is answered with a stream, not with an error.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[[Request], Awaitable[Answered]], methods: Sequence[str]) -> None:
+        super().__init__(path, _resumable(endpoint), methods=methods)
         self.methods = set(methods)
+
+
+def _resumable(endpoint: Callable[[Request], Awaitable[Answered]]) -> Callable[[Request], Awaitable[Answered]]:
+    @wraps(endpoint)
+    async def answer(request: Request) -> Answered:
+        try:
+            return await endpoint(request)
+        except StoreUnavailable:
+            if cursor_of(request.scope) is None or wants_json(request.headers):
+                raise
+            return come_back
+
+    return answer
 
 
 def allowed(request: Request) -> str:

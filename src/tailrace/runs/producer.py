@@ -1,0 +1,46 @@
+"""Where an answer comes from: what a producer is, what it yields, and letting go of one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterable, Callable, Sequence
+
+from tailrace.runs.deltas import Delta, Finish, Text, Thinking, ToolCall, Usage
+
+__all__ = ["SPOKEN", "Item", "Producer", "close", "deltas_of", "discard"]
+
+log = logging.getLogger("tailrace")
+
+Item = str | Delta | Sequence[Delta]
+"""What a producer yields: text, a delta, or all the deltas that came at once."""
+
+Producer = AsyncIterable[Item] | Callable[[], AsyncIterable[Item]]
+"""Where an answer comes from: an async iterator, or what makes one (so that a resume makes none)."""
+
+# Tuples: a union would be built anew for each look at a delta.
+SPOKEN = (Text, Thinking, ToolCall)
+_DELTAS = (*SPOKEN, Usage, Finish)
+
+
+async def discard(producer: Producer) -> None:
+    """Close a producer that is not needed; one that would only be made by a call is not made."""
+    if not callable(producer):
+        await close(producer)
+
+
+async def close(items: AsyncIterable[Item]) -> None:
+    """Close an iterator, if it can be closed; what goes wrong then is logged."""
+    close = getattr(items, "aclose", None)
+    if close is None:
+        return
+    try:
+        await close()
+    except Exception:
+        log.exception("a producer failed while it was being closed")
+
+
+def deltas_of(item: Item) -> Sequence[Delta]:
+    """The deltas of what was yielded."""
+    if isinstance(item, str):
+        return (Text(item),)
+    return (item,) if isinstance(item, _DELTAS) else item

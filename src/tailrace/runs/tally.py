@@ -1,0 +1,48 @@
+"""What a run cost so far: the provider's own figures, else an estimate from what was said."""
+
+from __future__ import annotations
+
+from tailrace.runs.deltas import Usage
+
+__all__ = ["Tally", "size"]
+
+_BYTES_PER_TOKEN = 4
+
+
+class Tally:
+    """Tokens of one run. `prompt_bytes` is the question's size in UTF-8."""
+
+    __slots__ = ("_prompt_bytes", "_said", "_usage")
+
+    def __init__(self, prompt_bytes: int) -> None:
+        self._prompt_bytes = prompt_bytes
+        self._said = 0
+        self._usage = Usage()
+
+    def hear(self, text: str) -> None:
+        """Count what was said."""
+        self._said += size(text)
+
+    def merge(self, usage: Usage) -> None:
+        """Take what a provider says; each figure that it gives stands until it gives another."""
+        self._usage = self._usage.updated(usage)
+
+    def usage(self) -> dict[str, int | bool]:
+        """Tokens so far, as they are told."""
+        known = self._usage
+        given = known.input_tokens, known.output_tokens
+        estimate = _tokens(self._prompt_bytes), _tokens(self._said)
+        return {
+            "input_tokens": estimate[0] if given[0] is None else given[0],
+            "output_tokens": estimate[1] if given[1] is None else given[1],
+            "estimated": None in given,
+        }
+
+
+def size(text: str) -> int:
+    """Bytes in UTF-8; half of a surrogate pair counts as what stands for it."""
+    return len(text) if text.isascii() else len(text.encode(errors="replace"))
+
+
+def _tokens(size: int) -> int:
+    return -(-size // _BYTES_PER_TOKEN)
