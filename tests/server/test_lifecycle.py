@@ -234,7 +234,7 @@ def test_a_connection_made_after_the_listener_closed_is_refused_rather_than_hung
         assert raw.rest()[-1].event == "done"
 
 
-def test_a_request_on_a_kept_connection_is_answered_while_leaving(upstream: Upstream) -> None:
+def test_one_more_request_on_a_kept_connection_is_answered_while_leaving_and_then_it_closes(upstream: Upstream) -> None:
     upstream.default = Script(pieces=("a", "b", "c", "d"), delay=0.3)
     with (
         Server(settings(upstream)) as server,
@@ -247,8 +247,23 @@ def test_a_request_on_a_kept_connection_is_answered_while_leaving(upstream: Upst
         server.terminate()
         until(lambda: refuses(server), timeout=1)
         try:
+            assert kept.silent_for(0.2)
             kept.request("GET", "/health/ready")
-            assert kept.head().status == 503
+            head = kept.head()
         except Ended:
             pytest.fail("an open connection was closed before its time")
+        assert (head.status, head.headers["connection"]) == (503, "close")
+        kept.read()
+        assert kept.closed()
         assert raw.rest()[-1].event == "done"
+
+
+def test_who_has_just_connected_is_waited_for_and_answered() -> None:
+    """Closed with its request on the way, the connection would be reset."""
+    with Server() as server, server.connect() as raw:
+        server.terminate()
+        until(lambda: refuses(server))
+        assert raw.silent_for(0.3)
+        raw.request("GET", "/health/live")
+        assert raw.head().status == 200
+        assert server.wait() == 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tailrace.errors import SettingsError
-from tailrace.server.sockets import SEND_BUFFER, accept_all, listen
+from tailrace.server.sockets import SEND_BUFFER, accept_all, adopt, listen, listen_together, shown
 from tests.support.server import Server
 
 
@@ -69,3 +70,42 @@ def test_as_many_connections_are_allowed_as_the_system_lets_us_have() -> None:
 def test_a_v6_address_is_listened_on() -> None:
     with listen("::1", 0, 30) as listener:
         assert listener.family == socket.AF_INET6
+        assert shown(listener) == f"[::1]:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def together() -> Iterator[list[socket.socket]]:
+    """Three sockets on one address."""
+    listeners = listen_together("127.0.0.1", 0, 30, 3)
+    yield listeners
+    for each in listeners:
+        each.close()
+
+
+def test_several_sockets_on_one_address_share_its_connections(together: list[socket.socket]) -> None:
+    (address,) = {each.getsockname() for each in together}
+    clients = [socket.create_connection(address) for _ in range(120)]
+    taken = [accept_all(each) for each in together]
+    assert sum(map(len, taken)) == 120
+    assert min(map(len, taken)) > 10
+    for each in (*clients, *taken[0], *taken[1], *taken[2]):
+        each.close()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_an_address_that_others_share_is_taken_all_the_same(together: list[socket.socket], count: int) -> None:
+    """The kernel would let us in: we are of the same user. Two services would then get each other's clients."""
+    host, port = together[0].getsockname()
+    with pytest.raises(SettingsError, match="is taken by another process"):
+        listen_together(host, port, 30, count)
+
+
+def test_an_address_that_one_process_has_for_itself_is_not_shared() -> None:
+    with listen("127.0.0.1", 0, 30) as listener, pytest.raises(SettingsError, match="is taken by another process"):
+        listen_together("127.0.0.1", listener.getsockname()[1], 30, 2)
+
+
+def test_a_socket_that_was_handed_on_has_the_bounds_of_whoever_has_it_now(together: list[socket.socket]) -> None:
+    with adopt(together[0].detach(), 60) as adopted:
+        assert adopted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 20
+        assert not adopted.get_inheritable()

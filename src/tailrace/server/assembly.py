@@ -4,27 +4,34 @@ from __future__ import annotations
 
 from starlette.applications import Starlette
 
+from tailrace.chat.breaker import BreakerOptions
 from tailrace.chat.gateway import Gateway
-from tailrace.chat.models import Route, Target
+from tailrace.chat.guard import Guard
+from tailrace.chat.models import Arm, Policy, Route, Target
+from tailrace.chat.places import Queue
 from tailrace.chat.providers.base import ProviderOptions
 from tailrace.chat.timeouts import Timeouts
 from tailrace.facade import Options, Tailrace
 from tailrace.log import Retention
-from tailrace.server.settings import Provider, Settings
-from tailrace.web import WebOptions, create_app
+from tailrace.server.settings import Model, Provider, Settings
+from tailrace.web import Peers, WebOptions, create_app
 
 __all__ = ["assemble"]
 
 
-def assemble(settings: Settings) -> tuple[Tailrace, Starlette]:
-    """Build the ready server's application. Raises `SettingsError` where settings contradict each other."""
+def assemble(settings: Settings, peers: Peers | None = None) -> tuple[Tailrace, Starlette]:
+    """Build the ready server's application, for one process, or for one of several, which `peers` are.
+
+    Raises `SettingsError` where settings contradict each other.
+    """
     tailrace = Tailrace(settings.store.url, _options(settings))
     gateway = Gateway.build(
         [_provider(name, provider) for name, provider in settings.providers.items()],
-        [_route(name, model.targets[0].provider, model.targets[0].model) for name, model in settings.models.items()],
+        [_route(name, model) for name, model in settings.models.items()],
         settings.chat.default_model,
+        {name: _guard(provider) for name, provider in settings.providers.items()},
     )
-    return tailrace, create_app(tailrace, gateway, _web(settings))
+    return tailrace, create_app(tailrace, gateway, _web(settings), peers)
 
 
 def _options(settings: Settings) -> Options:
@@ -37,6 +44,7 @@ def _options(settings: Settings) -> Options:
         max_run_bytes=chat.max_run_bytes,
         drain_timeout=server.drain_timeout,
         history=Retention(channels.history_events, channels.history_bytes, channels.history_age),
+        prefix=settings.store.prefix,
     )
 
 
@@ -62,8 +70,28 @@ def _provider(name: str, provider: Provider) -> ProviderOptions:
         base_url=provider.base_url,
         api_key=provider.api_key.reveal() if provider.api_key is not None else "",
         timeouts=Timeouts(limits.connect, limits.first_token, limits.idle, limits.total),
+        max_streams=provider.max_streams,
     )
 
 
-def _route(name: str, provider: str, model: str) -> Route:
-    return Route(name, Target(provider, model))
+def _guard(provider: Provider) -> Guard:
+    queue, breaker = provider.queue, provider.breaker
+    return Guard(
+        queue=Queue(length=queue.length, seconds=queue.seconds),
+        breaker=BreakerOptions(
+            failures=breaker.failures,
+            rate=breaker.rate,
+            window=breaker.window,
+            least=breaker.least,
+            cooldown=breaker.cooldown,
+        ),
+    )
+
+
+def _route(name: str, model: Model) -> Route:
+    return Route(
+        name,
+        tuple(Arm(Target(each.provider, each.model), each.weight) for each in model.targets),
+        tuple(Target(each.provider, each.model) for each in model.fallback),
+        Policy(retries=model.retries, on_disconnect=model.on_disconnect, after_content=model.after_content),
+    )

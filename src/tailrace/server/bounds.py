@@ -20,6 +20,8 @@ HEAD_BYTES = 65_536
 """Request line and headers together. nginx takes 32 KB, node 16 KB, h11 16 KB; a JWT in a cookie fits."""
 HEAD_SECONDS = 10.0
 """From a connection's, or a next request's, first byte to the end of its head."""
+NEW_SECONDS = 1.0
+"""How long a new connection's first request may be on its way: it follows the last step of TCP's handshake."""
 BODY_SECONDS = 30.0
 """Silence in the middle of a request's body. nginx allows 60 s; a phone that changes networks needs about 10."""
 PIPELINED = 16
@@ -68,6 +70,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self._awaited = _Awaited.NOTHING
         self._timer: asyncio.TimerHandle | None = None
         self._heard_at = 0.0
+        self._made_at = 0.0
+        self._last = False  # the next answer, whose request is not here yet, is the connection's last
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it was made a moment ago and has not asked anything yet."""
+        return self._newest is None and not self._deaf and self.loop.time() < self._made_at + NEW_SECONDS
 
     @property
     def _newest(self) -> RequestResponseCycle | None:
@@ -77,6 +86,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a head."""
         super().connection_made(transport)
+        self._made_at = self.loop.time()
         self._await(_Awaited.HEAD)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -122,6 +132,16 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.parser.get_http_version() not in {"1.1", "1.0"}:
             raise ValueError("not HTTP/1")
         super().on_headers_complete()
+        if self._last:
+            self.cycle.keep_alive = False
+
+    def keep_no_longer(self) -> None:
+        """Close after the present answer; where there is none, after the next one, as its request may be on its way."""
+        request = self._newest
+        if request is None or request.response_complete:
+            self._last = True
+        else:
+            request.keep_alive = False
 
     def on_message_complete(self) -> None:
         """Note that the request is whole, also where it was answered before."""

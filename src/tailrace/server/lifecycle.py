@@ -2,6 +2,9 @@
 
 SIGTERM (or Ctrl-C): readiness fails at once; after `drain_delay` the listening socket closes, its queue
 served; readers are sent away or kept to their end; then the process exits 0. A second signal ends it now.
+
+A worker, one of several processes on the port, has a `Seat`: it is given its listening socket, tells its
+supervisor instead of the operator that it serves, and leaves too when it is replaced or the supervisor is gone.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ import gc
 import logging
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any, cast
 
@@ -23,9 +26,12 @@ from uvicorn.importer import ImportFromStringError, import_from_string
 
 from tailrace.errors import SettingsError, StoreError
 from tailrace.facade import Tailrace
+from tailrace.server.line import LEAVE, NOW, READY, RETIRE, Line
+from tailrace.server.peers import WorkerPeers
 from tailrace.server.protocol import LaneProtocol, lane_protocol
+from tailrace.server.seat import Seat
 from tailrace.server.settings import Settings
-from tailrace.server.sockets import accept_all, allow_connections, listen
+from tailrace.server.sockets import BACKLOG, accept_all, adopt, allow_connections, listen, shown
 
 __all__ = ["LeavingServer", "config_of", "run", "serve"]
 
@@ -34,12 +40,16 @@ log = logging.getLogger("tailrace")
 _AFTERMATH = 2  # seconds for ordinary requests that are still being answered when all streams are over
 
 
-def serve(settings: Settings) -> int:
-    """Run the ready server until it is told to leave; the exit code."""
+def serve(settings: Settings, seat: Seat | None = None) -> int:
+    """Run the ready server, alone or as the worker of `seat`, until it is told to leave; the exit code."""
     from tailrace.server.assembly import assemble  # noqa: PLC0415  # brings chat and web, which `run` does without
 
-    tailrace, app = assemble(settings)
-    return _run(LeavingServer(config_of(app, settings), settings, tailrace))
+    if seat is None:
+        tailrace, app = assemble(settings)
+        return _run(LeavingServer(config_of(app, settings), settings, tailrace))
+    peers = WorkerPeers(seat)
+    tailrace, app = assemble(settings, peers)
+    return _run(Worker(config_of(app, settings), settings, tailrace, seat, peers))
 
 
 def run(app: str, settings: Settings) -> int:
@@ -63,6 +73,7 @@ def config_of(app: Any, settings: Settings) -> uvicorn.Config:
         app,
         http=lane_protocol(server.write_timeout),
         log_level="info",
+        backlog=BACKLOG,
         access_log=False,
         server_header=False,
         proxy_headers=bool(server.trusted_proxies),
@@ -114,10 +125,12 @@ class LeavingServer(uvicorn.Server):
         # What is loaded by now stays: to look through it again in each full collection took 3 % of a relay's CPU.
         gc.collect()
         gc.freeze()
+        self.announce()
+
+    def announce(self) -> None:
+        """Say that requests are served."""
         if self._listener is not None:
-            host, port = self._listener.getsockname()[:2]
-            shown = f"[{host}]" if ":" in host else host
-            click.echo(f"Tailrace is listening on http://{shown}:{port}", err=True)
+            click.echo(f"Tailrace is listening on http://{shown(self._listener)}", err=True)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -140,8 +153,10 @@ class LeavingServer(uvicorn.Server):
         else:
             loop.call_soon_threadsafe(self._leave_now)
 
-    def _begin_leaving(self) -> None:
-        self._leaving = asyncio.get_running_loop().create_task(self._leave_in_order())
+    def _begin_leaving(self, *, succeeded: bool = False) -> None:
+        """Leave in order; `succeeded` says that another process goes on accepting from the same queue."""
+        if self._leaving is None:
+            self._leaving = asyncio.get_running_loop().create_task(self._leave_in_order(succeeded=succeeded))
 
     def _leave_now(self) -> None:
         """Cut everybody. uvicorn's own way would skip the end of the lifespan too, which writes what is said."""
@@ -154,26 +169,30 @@ class LeavingServer(uvicorn.Server):
         self.config.timeout_graceful_shutdown = 1
         self.should_exit = True
 
-    async def _leave_in_order(self) -> None:
+    async def _leave_in_order(self, *, succeeded: bool) -> None:
         try:
-            await self._leave()
+            await self._leave(succeeded=succeeded)
         except Exception:
             log.exception("leaving in order failed")
         finally:
             self.should_exit = True  # whatever happened: a process that was told to go must not stay
 
-    async def _leave(self) -> None:
+    async def _leave(self, *, succeeded: bool) -> None:
         settings, tailrace = self._settings, self._tailrace
         if tailrace is not None:
             tailrace.draining = True
         if tailrace is not None and tailrace.runs.live:
             going_on = f"{len(tailrace.runs.live)} answers go on for at most {settings.drain_timeout:g} s"
             click.echo(f"Tailrace is leaving: {going_on}; a second signal ends them now", err=True)
-        await asyncio.sleep(settings.drain_delay)
-        await self._close_listener()
+        if not succeeded:
+            await asyncio.sleep(settings.drain_delay)
+        await self._close_listener(serve_queue=not succeeded)
         if tailrace is not None:
-            await tailrace.drain()
-        elif settings.drain_timeout:
+            # At the same time: those who leave together, on one store, must learn that of each other at once.
+            await asyncio.gather(tailrace.drain(), self._hear_newcomers())
+            return
+        await self._hear_newcomers()
+        if settings.drain_timeout:
             await self._wait_for_streams(settings.drain_timeout)
 
     async def _wait_for_streams(self, seconds: float) -> None:
@@ -185,18 +204,91 @@ class LeavingServer(uvicorn.Server):
         while self.server_state.connections and loop.time() < deadline:  # noqa: ASYNC110  # uvicorn's set tells nobody
             await asyncio.sleep(0.05)
 
-    async def _close_listener(self) -> None:
+    async def _close_listener(self, *, serve_queue: bool) -> None:
         listener = self._listener
         if listener is None or not self.started:
             return
         loop = asyncio.get_running_loop()
         # Whoever was queued by the kernel is served: closing first would reset them.
-        waiting = accept_all(listener)
+        waiting = accept_all(listener) if serve_queue else []
         for server in self.servers:
             server.close()
         for connection in waiting:
             await loop.connect_accepted_socket(self._protocol, connection)
 
+    async def _hear_newcomers(self) -> None:
+        """Let those who came last ask, since closed with their request on the way they would be reset; then nobody new.
+
+        A proxy keeps connections for its next requests, and would start new answers here until the very end. One more
+        is answered on each, which says that it closes: where nobody asks, the connection closes after uvicorn's 5 s.
+        """
+        connections = self.server_state.connections
+        while True:
+            await asyncio.sleep(0.01)  # at least once: who was just accepted is not among the connections yet
+            if not any(isinstance(each, LaneProtocol) and each.is_new for each in connections):
+                break
+        for connection in tuple(connections):
+            if isinstance(connection, LaneProtocol):
+                connection.keep_no_longer()
+            else:
+                connection.shutdown()
+
     def _protocol(self) -> asyncio.Protocol:
         make = cast("type[LaneProtocol]", self.config.http_protocol_class)
         return make(self.config, self.server_state, self.lifespan.state)
+
+
+class Worker(LeavingServer):
+    """One of several processes that share a port, under a supervisor."""
+
+    def __init__(
+        self, config: uvicorn.Config, settings: Settings, tailrace: Tailrace, seat: Seat, peers: WorkerPeers
+    ) -> None:
+        super().__init__(config, settings, tailrace)
+        self._seat = seat
+        self._peers = peers
+        self._line: Line | None = None
+        self._orphan = False
+
+    def listen(self) -> socket.socket:
+        """Take over the listening socket of the seat."""
+        self._listener = adopt(self._seat.listener, self._settings.write_timeout)
+        return self._listener
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, with a line to the supervisor and to the other workers."""
+        self._line = await Line.open(self._seat.take_line(), self._hear, self._be_orphaned)
+        await self._peers.open()
+        await super().startup(sockets)
+
+    def announce(self) -> None:
+        """Tell the supervisor, who tells the operator when all serve."""
+        if self._line is not None:
+            self._line.say(READY, self._settings.drain_delay + self._settings.drain_timeout)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop, and be asked no more."""
+        await super().shutdown(sockets)
+        await self._peers.close()
+        if self._orphan:
+            with contextlib.suppress(OSError):
+                self._seat.folder.rmdir()  # the last one can; it was the supervisor's to remove
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Hear the signals. The one for a reload is the supervisor's, whoever else of us it was sent to."""
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        with super().capture_signals():
+            yield
+
+    def _hear(self, words: Sequence[str]) -> None:
+        if words == [RETIRE]:
+            self._begin_leaving(succeeded=True)
+        elif words == [LEAVE]:
+            self._begin_leaving()
+        elif words == [NOW]:
+            self._leave_now()
+
+    def _be_orphaned(self) -> None:
+        self._orphan = True
+        self._begin_leaving()

@@ -1,4 +1,4 @@
-"""The listening socket, and what every connection inherits from it.
+"""The listening sockets, and what every connection inherits from them.
 
 On Linux an accepted socket starts with its listener's options, so that bounding a connection costs
 nothing when it is made: the kernel's send buffer, how long a peer may be silent, and how soon small
@@ -11,11 +11,12 @@ import contextlib
 import errno
 import resource
 import socket
+from collections.abc import Iterator
 from typing import Protocol
 
 from tailrace.errors import SettingsError
 
-__all__ = ["accept_all", "allow_connections", "listen", "watch"]
+__all__ = ["BACKLOG", "accept_all", "adopt", "allow_connections", "listen", "listen_together", "shown", "watch"]
 
 
 class SupportsOptions(Protocol):
@@ -35,22 +36,67 @@ def listen(host: str, port: int, silence: float) -> socket.socket:
 
     Raises `SettingsError` where that is impossible: the address is taken, or not this machine's.
     """
+    (listener,) = listen_together(host, port, silence, 1)
+    return listener
+
+
+def listen_together(host: str, port: int, silence: float, count: int) -> list[socket.socket]:
+    """Open `count` sockets that listen on one address, among which the kernel spreads the connections.
+
+    With port 0 the first chooses. As `listen` otherwise.
+    """
+    with contextlib.ExitStack() as opened, _explained(host, port):
+        listeners = [opened.enter_context(_bind(host, port, silence))]
+        if count > 1:
+            # Only now: bound with it, it would join whatever else of this user's shares that port, unseen by anybody.
+            listeners[0].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        chosen = listeners[0].getsockname()[1]
+        listeners += [opened.enter_context(_bind(host, chosen, silence, joins=True)) for _ in range(count - 1)]
+        for listener in listeners:
+            listener.listen(BACKLOG)
+        opened.pop_all()  # they stay open
+    return listeners
+
+
+def adopt(descriptor: int, silence: float) -> socket.socket:
+    """Take over a listening socket that this process was started with; `silence` as for `listen`."""
+    listener = socket.socket(fileno=descriptor)
+    listener.set_inheritable(False)
+    _bound(listener, silence)
+    return listener
+
+
+def shown(listener: socket.socket) -> str:
+    """Where it listens, as the authority of a URL."""
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@contextlib.contextmanager
+def _explained(host: str, port: int) -> Iterator[None]:
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
+        yield
     except OSError as error:
-        raise SettingsError(f"cannot listen on {host}: {error.strerror}") from error
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        _bound(listener, silence)
-        listener.bind(address)
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
         if error.errno == errno.EADDRINUSE:
             raise SettingsError(f"{host}:{port} is taken by another process; choose another with --port") from error
-        raise SettingsError(f"cannot listen on {host}:{port}: {error.strerror}") from error
-    listener.setblocking(False)
+        where = host if isinstance(error, socket.gaierror) else f"{host}:{port}"
+        raise SettingsError(f"cannot listen on {where}: {error.strerror}") from error
+
+
+def _bind(host: str, port: int, silence: float, *, joins: bool = False) -> socket.socket:
+    """Make a socket at an address; if `joins`, one that others have who share it."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if joins:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        _bound(listener, silence)
+        listener.bind(address)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
     return listener
 
 

@@ -17,6 +17,7 @@ from tailrace.web.events import Events
 from tailrace.web.health import Health, RequestCounter
 from tailrace.web.hosts import Hosts
 from tailrace.web.options import WebOptions
+from tailrace.web.peers import Peers
 from tailrace.web.problems import HANDLERS
 
 __all__ = ["create_app"]
@@ -25,8 +26,11 @@ _CORS_HEADERS = ("Last-Event-ID", "Idempotency-Key", "Authorization", "X-API-Key
 _EXPOSED_HEADERS = ("Tailrace-Run", "Tailrace-Heartbeat", "Retry-After", "RateLimit")
 
 
-def create_app(tailrace: Tailrace, gateway: Gateway, options: WebOptions) -> Starlette:
-    """Build the application. Its lifespan starts and closes `tailrace` and `gateway`; draining is its server's."""
+def create_app(tailrace: Tailrace, gateway: Gateway, options: WebOptions, peers: Peers | None = None) -> Starlette:
+    """Build the application. Its lifespan starts and closes `tailrace` and `gateway`; draining is its server's.
+
+    `peers` are the processes that serve the same port; None: there is this one.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -41,7 +45,7 @@ def create_app(tailrace: Tailrace, gateway: Gateway, options: WebOptions) -> Sta
         *assets.ROUTES,
         *Chat(tailrace, gateway, options).routes,
         *Events(tailrace, options).routes,
-        *Health(tailrace).routes,
+        *Health(tailrace, peers).routes,
     ]
     return Starlette(
         routes=routes,

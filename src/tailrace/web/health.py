@@ -1,11 +1,16 @@
-"""How the process is: for people and dashboards, for a supervisor (live) and for a balancer (ready)."""
+"""How the server is: for people and dashboards, for a supervisor (live) and for a balancer (ready).
+
+Where several processes serve the port, what is said for people is said for all of them; whether one lives, or
+may be sent work, is its own.
+"""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -13,18 +18,33 @@ from starlette.routing import BaseRoute, Route
 
 from tailrace.asgi import Message, Receive, Scope, Send
 from tailrace.facade import Answered, Tailrace
+from tailrace.web.peers import Peers
 
-__all__ = ["Health", "RequestCounter"]
+__all__ = ["Health", "RequestCounter", "together"]
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+_QUESTION: Final = "health"
+_SUMMED: Final = (
+    "active_streams",
+    "active_runs",
+    "subscribers",
+    "total_requests",
+    "failed_requests",
+    "total_tokens",
+    "memory_mb",
+)
 
 
 class Health:
     """The health endpoints."""
 
-    def __init__(self, tailrace: Tailrace) -> None:
+    def __init__(self, tailrace: Tailrace, peers: Peers | None = None) -> None:
         self._tailrace = tailrace
+        self._peers = peers
         self._started = time.monotonic()
+        if peers is not None:
+            peers.answer(_QUESTION, self._figures)
 
     @property
     def routes(self) -> Sequence[BaseRoute]:
@@ -36,23 +56,31 @@ class Health:
         )
 
     async def health(self, request: Request) -> Response:
-        """What is going on here."""
+        """What is going on here, in all processes."""
+        if self._peers is None:
+            return JSONResponse(self._figures())
+        answers = await self._peers.ask(_QUESTION)
+        counted = {"answered": len(answers.said), "of": answers.asked}
+        return JSONResponse({**together(answers.said), "workers": counted})
+
+    def _figures(self) -> dict[str, Any]:
+        """What is going on in this process."""
         tailrace = self._tailrace
         subscriptions, counted = tailrace.hub.subscriptions, tailrace.counters
-        return JSONResponse(
-            {
-                "status": self._status(),
-                "active_streams": len(subscriptions),
-                "active_runs": len(tailrace.runs.live),
-                "subscribers": sum([subscription.lasting for subscription in subscriptions]),
-                "total_requests": int(counted["requests"]),
-                "failed_requests": int(counted["requests.failed"] + counted["runs.failed"]),
-                "total_tokens": int(counted["tokens"]),
-                "uptime_seconds": round(time.monotonic() - self._started, 3),
-                "memory_mb": round(_resident_bytes() / 1_048_576, 1),
-                "store": tailrace.hub.store.kind,
-            }
-        )
+        return {
+            "status": self._status(),
+            "active_streams": len(subscriptions),
+            "active_runs": len(tailrace.runs.live),
+            "subscribers": sum([subscription.lasting for subscription in subscriptions]),
+            "total_requests": int(counted["requests"]),
+            "failed_requests": int(counted["requests.failed"] + counted["runs.failed"]),
+            "total_tokens": int(counted["tokens"]),
+            "uptime_seconds": round(time.monotonic() - self._started, 3),
+            "memory_mb": round(_resident_bytes() / 1_048_576, 1),
+            "store": tailrace.hub.store.kind,
+            "degraded_since": tailrace.hub.store.failing_since,
+            "pid": os.getpid(),
+        }
 
     def _status(self) -> str:
         if self._tailrace.draining:
@@ -68,6 +96,21 @@ class Health:
         if self._tailrace.draining:
             return JSONResponse({"status": "draining"}, 503)
         return JSONResponse({"status": "ready"})
+
+
+def together(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One answer from those of all processes, the asked one's first: sums, and the uptime of the oldest.
+
+    The service is degraded if any process is, and since the first was; it leaves when all do, since one that does is
+    being replaced.
+    """
+    statuses = [one["status"] for one in each]
+    staying = [status for status in statuses if status != "draining"]
+    status = "draining" if not staying else "degraded" if "degraded" in staying else "healthy"
+    sums = {name: round(sum(one[name] for one in each), 1) for name in _SUMMED}
+    since = min((at for one in each if (at := one["degraded_since"]) is not None), default=None)
+    oldest = max(one["uptime_seconds"] for one in each)
+    return {**each[0], **sums, "status": status, "degraded_since": since, "uptime_seconds": oldest}
 
 
 def _resident_bytes() -> int:
