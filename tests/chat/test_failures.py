@@ -133,3 +133,20 @@ def test_an_error_inside_the_stream_keeps_the_providers_words() -> None:
 )
 def test_keys_are_taken_out_of_a_message(text: str, clean: str) -> None:
     assert failures.presentable(text, "secret-of-mine") == clean
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "retryable"),
+    [
+        (408, {}, b"", True),
+        (409, {}, b"", True),
+        (500, {"x-should-retry": "false"}, b"", False),
+        (400, {"x-should-retry": "TRUE "}, b"", True),
+        (500, {"x-should-retry": "perhaps"}, b"", True),
+        (429, {}, b'{"error": {"message": "You exceeded your current quota", "code": "insufficient_quota"}}', False),
+    ],
+)
+def test_whether_another_try_may_help_is_said_by_the_provider_else_by_the_status(
+    status: int, headers: dict[str, str], body: bytes, retryable: bool
+) -> None:
+    assert failures.refused(status, headers, body).retryable is retryable

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from yarl import URL
 
+from tailrace.chat.places import Queue, Saturated
 from tailrace.chat.timeouts import Timeouts
-from tailrace.chat.upstream import Connections, Upstream
+from tailrace.chat.upstream import Connections, Exchange, Upstream
 from tailrace.errors import ErrorType, ProviderError
 from tests.support.upstream import Script
 from tests.support.upstream import Upstream as Scripted
@@ -131,3 +132,83 @@ async def test_connections_can_be_used_again_after_they_were_closed(connections:
             exchange.close()
             assert upstream.open == 0
             await connections.close()
+
+
+QUEUED = Queue(length=2, seconds=30)
+
+
+async def _drained(exchange: Exchange) -> None:
+    while await exchange.receive():
+        pass
+
+
+@pytest.fixture
+async def queued() -> AsyncIterator[Connections]:
+    connections = Connections(QUEUED)
+    yield connections
+    await connections.close()
+
+
+async def test_who_finds_no_place_waits_for_one_in_turn(queued: Connections) -> None:
+    with Scripted(Script(fault="stall", after=1)) as up:
+        upstream = Upstream(URL(f"{up.url}/v1/messages"), {}, queued, max_streams=1)
+        first = await upstream.post(b'"first"')
+        waiting = []
+        for body in (b'"second"', b'"third"'):
+            waiting.append(asyncio.ensure_future(upstream.post(body)))
+            await eventually(lambda: upstream.places.waiting == len(waiting))
+        with pytest.raises(Saturated, match="and 2 wait for a place"):
+            await upstream.post(b'"fourth"')
+        first.close()
+        (await waiting[0]).close()
+        (await waiting[1]).close()
+        assert [seen.body for seen in up.seen] == ["first", "second", "third"]
+        assert (upstream.open, upstream.places.waiting) == (0, 0)
+
+
+async def test_a_wait_that_is_too_long_ends_as_overloaded_with_a_time_to_come_back() -> None:
+    connections = Connections(Queue(length=1, seconds=0.01))
+    with Scripted(Script(fault="stall", after=1)) as up:
+        upstream = Upstream(URL(f"{up.url}/v1/messages"), {}, connections, max_streams=1)
+        first = await upstream.post(b"{}")
+        with pytest.raises(ProviderError) as caught:
+            await upstream.post(b"{}")
+        assert (caught.value.type, caught.value.retry_after) == (ErrorType.PROVIDER_OVERLOADED, 1.0)
+        first.close()
+        assert (upstream.open, len(up.seen)) == (0, 1)
+    await connections.close()
+
+
+async def test_who_is_cancelled_in_line_asks_nothing_and_leaves_its_place_to_the_next(queued: Connections) -> None:
+    with Scripted(Script(fault="stall", after=1)) as up:
+        upstream = Upstream(URL(f"{up.url}/v1/messages"), {}, queued, max_streams=1)
+        first = await upstream.post(b'"first"')
+        gone, stays = (asyncio.ensure_future(upstream.post(body)) for body in (b'"gone"', b'"stays"'))
+        await eventually(lambda: upstream.places.waiting == 2)
+        gone.cancel()
+        first.close()
+        (await stays).close()
+        assert [seen.body for seen in up.seen] == ["first", "stays"]
+        assert (upstream.open, upstream.places.waiting) == (0, 0)
+
+
+async def test_the_time_in_line_counts_for_no_timeout(queued: Connections) -> None:
+    with Scripted(Script(fault="stall", after=1)) as up:
+        limits = Timeouts(first_token=0.2)
+        upstream = Upstream(URL(f"{up.url}/v1/messages"), {}, queued, limits, max_streams=1)
+        first = await upstream.post(b"{}")
+        second = asyncio.ensure_future(upstream.post(b"{}"))
+        with pytest.raises(ProviderError, match=r"began no answer within 0\.2 s"):
+            await _drained(first)
+        first.close()
+        assert await (await second).receive()
+        (await second).close()
+
+
+async def test_a_request_that_fails_gives_its_place_back(queued: Connections) -> None:
+    with Scripted(Script(status=500)) as up:
+        upstream = Upstream(URL(f"{up.url}/v1/messages"), {}, queued, max_streams=1)
+        for _ in range(3):
+            with pytest.raises(ProviderError):
+                await upstream.post(b"{}")
+        assert upstream.open == 0

@@ -23,7 +23,7 @@ from tailrace.errors import ErrorType, ProviderError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["broken", "malformed", "no_stream", "presentable", "refused", "reported", "unreachable"]
+__all__ = ["broken", "closed_here", "malformed", "no_stream", "presentable", "refused", "reported", "unreachable"]
 
 _MAX_MESSAGE = 500
 _MAX_SCANNED = 10_000  # characters that are looked through for what looks like a key
@@ -31,6 +31,9 @@ _MAX_SCANNED = 10_000  # characters that are looked through for what looks like 
 _BY_STATUS = {
     401: ErrorType.PROVIDER_AUTH,
     403: ErrorType.PROVIDER_AUTH,
+    # No judgement on the request: it took too long to arrive, or met another. Both SDKs ask again.
+    408: ErrorType.PROVIDER_FAILED,
+    409: ErrorType.PROVIDER_FAILED,
     429: ErrorType.PROVIDER_RATE_LIMITED,
     503: ErrorType.PROVIDER_OVERLOADED,
     529: ErrorType.PROVIDER_OVERLOADED,
@@ -54,6 +57,9 @@ _BY_WORD = {
     "context_length_exceeded": ErrorType.PROVIDER_REJECTED,
 }
 
+_UNPAID = b"insufficient_quota"
+"""OpenAI's code of a 429 that no waiting ends: the account is empty."""
+
 # A key that is not ours word for word (masked or truncated by the provider) still looks like one.
 _KEY_LIKE = re.compile(r"\b(?:sk|rk|gsk|xai|pplx|AIza)[-_]?[A-Za-z0-9]*[-_*][\w*.-]{6,}")
 
@@ -70,6 +76,7 @@ def refused(status: int, headers: Mapping[str, str], body: bytes) -> ProviderErr
         _type_of_status(status),
         f"the provider answered HTTP {status}{detail}",
         status=status,
+        retryable=False if _UNPAID in body else _may_be_repeated(headers),
         retry_after=_retry_after(headers),
     )
 
@@ -113,6 +120,12 @@ def broken(error: BaseException) -> ProviderError:
     return ProviderError(ErrorType.PROVIDER_CUT, "the connection to the provider broke in the middle of the answer")
 
 
+def closed_here() -> ProviderError:
+    """Report a connection that this side closed: nobody else's fault, and no other target's business."""
+    text = "the connection to the provider was closed from this side"
+    return ProviderError(ErrorType.TAILRACE_INTERRUPTED, text)
+
+
 def presentable(text: str, secret: str) -> str:
     """Take `secret`, and whatever else looks like a key, out of a provider's words, and cut them to a bearable length.
 
@@ -153,6 +166,11 @@ def _message_of(body: bytes) -> str:
         if isinstance(value, dict) and value.get(key):
             value = value[key]
     return value if isinstance(value, str) else ""
+
+
+def _may_be_repeated(headers: Mapping[str, str]) -> bool | None:
+    """Read `x-should-retry`, which both SDKs honour; None where the provider leaves it to the status."""
+    return {"true": True, "false": False}.get(headers.get("x-should-retry", "").strip().lower())
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -5,30 +5,38 @@ Who asks, what it costs and what becomes of the answer are left to the floors ab
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+from typing import TYPE_CHECKING, overload
 
 import msgspec
 
-from tailrace.chat.models import Catalog
+from tailrace.chat.breaker import Breaker, State
+from tailrace.chat.guard import Guard
+from tailrace.chat.models import Catalog, Route, Target
 from tailrace.chat.providers.anthropic import Anthropic
 from tailrace.chat.providers.base import ProviderOptions
 from tailrace.chat.providers.demo import Demo
 from tailrace.chat.providers.openai import OpenAI
+from tailrace.chat.providers.responses import OpenAIResponses
+from tailrace.chat.router import Routed, Router
 from tailrace.chat.upstream import Connections
 from tailrace.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from tailrace.chat.ask import Ask
-    from tailrace.chat.models import Route, Target
+    from tailrace.chat.attempts import Attempt
     from tailrace.chat.providers.base import Answer, Provider
 
 __all__ = ["KINDS", "Gateway"]
 
+log = logging.getLogger("tailrace")
+
 KINDS: dict[str, Callable[[ProviderOptions, Connections], Provider]] = {
     Anthropic.kind: Anthropic,
     OpenAI.kind: OpenAI,
+    OpenAIResponses.kind: OpenAIResponses,
     Demo.kind: lambda options, _: Demo(options.name),
 }
 """The provider class of each kind that settings may name."""
@@ -37,49 +45,93 @@ _DEMO = ProviderOptions(name="demo", kind=Demo.kind)
 
 
 class Gateway:
-    """All providers of this process and the names that lead to them."""
+    """All providers of this process and the names that lead to them.
 
-    def __init__(self, providers: Iterable[Provider], catalog: Catalog, connections: Connections | None = None) -> None:
+    `guards` are those of the providers that need others than the usual ones, by name.
+    """
+
+    def __init__(
+        self,
+        providers: Iterable[Provider],
+        catalog: Catalog,
+        connections: Iterable[Connections] = (),
+        guards: Mapping[str, Guard] | None = None,
+    ) -> None:
         self._providers = {provider.name: provider for provider in providers}
-        self._connections = connections
+        self._connections = tuple(connections)
         self.catalog = catalog
+        # Only for targets of routes: any other name leads to one target alone, which is asked whatever happened.
+        targets = {target for route in catalog.routes for target in route.targets}
+        self.breakers: Mapping[Target, Breaker] = {each: _breaker(each, guards or {}) for each in targets}
+        """What is known of the health of each target that a route names."""
+        self._router = Router(self._providers, self.breakers)
 
     @classmethod
     def build(
-        cls, options: Iterable[ProviderOptions] = (), routes: Iterable[Route] = (), default_model: str | None = None
+        cls,
+        options: Iterable[ProviderOptions] = (),
+        routes: Iterable[Route] = (),
+        default_model: str | None = None,
+        guards: Mapping[str, Guard] | None = None,
     ) -> Gateway:
         """Build the providers that `options` describe; with none, the demo alone. Opens no connection.
 
         Raises:
             SettingsError: an unknown kind, a name given twice, or a route or default that leads nowhere.
         """
-        connections = Connections()
+        connections: list[Connections] = []
         providers: dict[str, Provider] = {}
         for option in tuple(options) or (_DEMO,):
             if option.name in providers:
                 raise SettingsError(f"two providers are named {option.name!r}")
-            providers[option.name] = _build(option, connections)
+            connections.append(Connections(_guard(option.name, guards or {}).queue))
+            providers[option.name] = _build(option, connections[-1])
         catalog = Catalog({name: it.default_model for name, it in providers.items()}, routes, default_model)
-        return cls(providers.values(), catalog, connections)
+        return cls(providers.values(), catalog, connections, guards)
 
-    def resolve(self, model: str | None) -> Target:
+    def route(self, model: str | None) -> Route:
         """Find what `model` means; None is the default.
 
         Raises:
             UnknownModel: it means nothing here.
         """
-        return self.catalog.resolve(model)
+        return self.catalog.route(model)
 
-    def answer(self, ask: Ask, target: Target) -> Answer:
-        """Ask `target`. Nothing is sent before the first item is asked for; see `Answer` for the rest."""
-        return self._providers[target.provider].answer(msgspec.structs.replace(ask, model=target.model))
+    def resolve(self, model: str | None) -> Target:
+        """Find the first target of what `model` means; else as `route`."""
+        return self.catalog.route(model).arms[0].target
+
+    @overload
+    def answer(self, ask: Ask, where: Target) -> Answer: ...
+
+    @overload
+    def answer(self, ask: Ask, where: Route, key: str | None, attempts: list[Attempt]) -> Routed: ...
+
+    def answer(
+        self, ask: Ask, where: Route | Target, key: str | None = None, attempts: list[Attempt] | None = None
+    ) -> Answer | Routed:
+        """Ask a route, as `Router.answer` says, or one target alone. Nothing is sent before the first item is asked."""
+        if isinstance(where, Target):
+            return self._providers[where.provider].answer(msgspec.structs.replace(ask, model=where.model))
+        return self._router.answer(ask, where, key, attempts if attempts is not None else [])
 
     async def close(self) -> None:
         """Close the providers and every connection to them; answers in progress break."""
         for provider in self._providers.values():
             await provider.close()
-        if self._connections is not None:
-            await self._connections.close()
+        for connections in self._connections:
+            await connections.close()
+
+
+def _guard(provider: str, guards: Mapping[str, Guard]) -> Guard:
+    return guards.get(provider) or Guard()
+
+
+def _breaker(target: Target, guards: Mapping[str, Guard]) -> Breaker:
+    def changed(state: State) -> None:
+        log.warning("%s: its circuit breaker is %s", target, state.replace("_", " "))
+
+    return Breaker(_guard(target.provider, guards).breaker, changed=changed)
 
 
 def _build(options: ProviderOptions, connections: Connections) -> Provider:

@@ -17,8 +17,9 @@ from multidict import CIMultiDict
 
 from tailrace.chat import failures
 from tailrace.chat.body import Body
+from tailrace.chat.places import NO_QUEUE, Places, Queue
 from tailrace.chat.timeouts import Timeouts, Watch
-from tailrace.errors import ErrorType, ProviderError
+from tailrace.errors import ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,9 +36,13 @@ _TRANSPORT_ERRORS = (aiohttp.ClientError, OSError)
 
 
 class Connections:
-    """The connections of this process to all its providers: one pool, made in the loop that first uses it."""
+    """The connections of this process to one provider: a pool, made in the loop that first uses it.
 
-    def __init__(self) -> None:
+    `queue` is the line in which each of its endpoints lets those wait whom it has no place for.
+    """
+
+    def __init__(self, queue: Queue = NO_QUEUE) -> None:
+        self.queue = queue
         self._session: aiohttp.ClientSession | None = None
         self._lingering: dict[aiohttp.ClientResponse, asyncio.TimerHandle] = {}
         self.exchanges: set[Exchange] = set()
@@ -47,7 +52,8 @@ class Connections:
         """Return the session; call it in the loop where the connections are to live."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                # No limit here: each `Upstream` has its own and refuses at once, where a pool would queue silently.
+                # No limit here: the places of each `Upstream` are one, where a pool would queue unseen and for ever.
+                # There are never more connections than places, but for the second in which an answer's body ends.
                 connector=aiohttp.TCPConnector(limit=0),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
@@ -83,8 +89,8 @@ class Connections:
 class Upstream:
     """One endpoint of one provider.
 
-    `headers` are sent as they are; `max_streams` bounds the answers in progress, the next one being
-    refused as overloaded instead of waiting unseen.
+    `headers` are sent as they are; `max_streams` bounds the answers in progress, the next ones wait in
+    the line that `connections` allow.
     """
 
     def __init__(
@@ -95,8 +101,7 @@ class Upstream:
         timeouts: Timeouts | None = None,
         max_streams: int = 16_384,
     ) -> None:
-        self.open = 0
-        """Answers in progress, those that wait for their head included."""
+        self.places = Places(max_streams, connections.queue)
         self._url = url
         self._headers = CIMultiDict(  # built once: aiohttp would convert anything else for each request
             {
@@ -109,28 +114,31 @@ class Upstream:
         )
         self._connections = connections
         self._timeouts = timeouts or Timeouts()
-        self._max_streams = max_streams
         # Only `connect` is aiohttp's to watch; its other timeouts know nothing of tokens.
         self._connect = aiohttp.ClientTimeout(total=None, connect=self._timeouts.connect, ceil_threshold=math.inf)
+
+    @property
+    def open(self) -> int:
+        """Return the answers in progress, those that wait for their head included."""
+        return self.places.taken
 
     async def post(self, body: bytes) -> Exchange:
         """Send `body` (JSON) and return once the head of an event stream is here.
 
-        The caller must call `Exchange.close` when it is done, however it ends.
+        The caller must call `Exchange.close` when it is done, however it ends. The time in line counts
+        for none of the timeouts.
 
         Raises:
-            ProviderError: no such stream came.
+            ProviderError: no such stream came; `Saturated` where it was not even asked for.
         """
-        if self.open >= self._max_streams:
-            text = f"{self._max_streams} answers of this provider are in progress, which is the limit"
-            raise ProviderError(ErrorType.PROVIDER_OVERLOADED, text)
-        self.open += 1
+        if not self.places.enter():
+            await self.places.wait()
         exchange = None
         try:
             exchange = await self._exchange(body)
         finally:
             if exchange is None:
-                self.open -= 1
+                self.places.leave()
         return exchange
 
     async def _exchange(self, body: bytes) -> Exchange:
@@ -146,9 +154,10 @@ class Upstream:
         return exchange
 
     async def _send(self, body: bytes, watch: Watch) -> aiohttp.ClientResponse:
+        session = self._connections.session()
         try:
             async with asyncio.timeout_at(watch.head_due) as head:
-                return await self._connections.session().post(
+                response = await session.post(
                     self._url,
                     data=body if len(body) < _LARGE_BODY else io.BytesIO(body),
                     headers=self._headers,
@@ -156,9 +165,15 @@ class Upstream:
                     timeout=self._connect,
                 )
         except _TRANSPORT_ERRORS as error:  # TimeoutError is an OSError
+            if session.closed:
+                raise failures.closed_here() from error
             if head.expired() and not isinstance(error, aiohttp.ClientError):
                 raise watch.head_overdue() from error
             raise failures.unreachable(error) from error
+        if session.closed:  # after the head had come, but before anybody could be told
+            response.close()
+            raise failures.closed_here()
+        return response
 
 
 class Exchange:
@@ -214,8 +229,7 @@ class Exchange:
 
     def cut(self) -> None:
         """Fail whoever waits in `receive`: this side is closing."""
-        error = ProviderError(ErrorType.PROVIDER_CUT, "the connection to the provider was closed from this side")
-        self._body.fail(error)
+        self._body.fail(failures.closed_here())
 
     def close(self) -> None:
         """Let go at once; a body that has not ended is cut. Safe to call again."""
@@ -234,7 +248,7 @@ class Exchange:
     def _release(self) -> None:
         self._watch.stop()
         self._connections.exchanges.discard(self)
-        self._upstream.open -= 1
+        self._upstream.places.leave()
 
 
 async def _require_stream(response: aiohttp.ClientResponse) -> None:

@@ -148,6 +148,47 @@ def test_usage_is_cumulative_and_each_message_delta_replaces_what_it_names() -> 
     assert deltas == [Usage(377), Usage(400, 65), Finish("stop")]
 
 
+def test_what_the_cache_had_part_in_counts_as_input() -> None:
+    usage = {"input_tokens": 12, "cache_creation_input_tokens": 3, "cache_read_input_tokens": 5, "output_tokens": 1}
+    end = {"output_tokens": 9, "output_tokens_details": {"thinking_tokens": 4}}
+    deltas, _ = _read(
+        {"type": "message_start", "message": {"usage": usage}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": end},
+        STOP,
+    )
+    assert deltas == [Usage(20, None, 5, 3), Usage(20, 9, 5, 3, 4), Finish("stop")]
+
+
+def test_a_callers_own_body_is_relayed_as_it_is_but_for_the_model_and_the_stream() -> None:
+    body = {"model": "smart", "messages": [], "max_tokens": 9, "brand_new": 1}
+    assert Anthropic.relay_request(body, "claude") == {**body, "model": "claude", "stream": True}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"effort": "high"}, {"output_config": {"effort": "high"}}),
+        ({"effort": "low", "thinking": True}, {"output_config": {"effort": "low"}, "thinking": {"type": "adaptive"}}),
+        ({"effort": "none", "thinking": True}, {}),
+        ({"thinking_budget": 2000}, {"thinking": {"type": "enabled", "budget_tokens": 2000}}),
+    ],
+)
+def test_how_much_to_think_is_said_as_it_was_asked(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    body = _request(Ask(messages=(HI,), **fields))
+    assert {key: body[key] for key in body.keys() & {"thinking", "output_config"}} == expected
+    assert body["max_tokens"] == 4096
+
+
+def test_each_event_can_be_had_with_what_it_said() -> None:
+    said = Event(json.dumps(_delta(0, type="text_delta", text="a")), "content_block_delta")
+    ping, empty = Event('{"type": "ping"}', "ping"), Event("", "ping")
+    broken = Event(json.dumps({"type": "error", "error": {"message": "x"}}), "error")
+    parser = AnthropicParser()
+    assert parser.pair([said, empty, ping]) == [(said, [Text("a")]), (ping, [])]
+    assert parser.pair([broken, said]) == []
+    assert parser.failure is not None
+
+
 def test_text_and_thinking_that_come_with_the_start_of_a_block_are_kept() -> None:
     deltas, _ = _read(_start(0, type="thinking", thinking="Hm"), _start(1, type="text", text="Oh"))
     assert deltas == [Thinking("Hm"), Text("Oh")]

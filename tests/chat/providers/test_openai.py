@@ -14,7 +14,7 @@ from tailrace.chat.providers.base import ProviderOptions
 from tailrace.chat.providers.openai import OpenAI, OpenAIParser
 from tailrace.chat.upstream import Connections
 from tailrace.errors import ErrorType
-from tailrace.runs.deltas import Delta, Finish, Text, Thinking, ToolCall, Usage
+from tailrace.runs.deltas import Delta, Finish, Refusal, Text, Thinking, ToolCall, Usage
 from tailrace.sse import Event
 from tests.support.answers import cuts, merged, parsed, pieces
 from tests.support.upstream_frames import FRAMES, Script
@@ -49,12 +49,13 @@ def test_a_plain_question_asks_for_a_stream_with_its_usage() -> None:
     }
 
 
-def test_what_the_system_says_goes_first() -> None:
-    messages = (HI, Message("developer", "Be kind."))
+def test_what_the_system_says_first_is_one_message_and_what_it_says_later_stays_at_its_place() -> None:
+    messages = (Message("developer", "Be kind."), HI, Message("developer", "No jokes."))
     body = _request(Ask(messages=messages, system="Be brief.", temperature=0, max_tokens=9))
     assert body["messages"] == [
         {"role": "system", "content": "Be brief.\n\nBe kind."},
         {"role": "user", "content": "Hi"},
+        {"role": "system", "content": "No jokes."},
     ]
     assert (body["temperature"], body["max_tokens"]) == (0, 9)
 
@@ -143,8 +144,39 @@ def test_reasoning_that_is_no_text_is_passed_over() -> None:
     assert _read(_chunk(reasoning={"tokens": 3}, content="Oh"))[0] == [Text("Oh")]
 
 
-def test_a_refusal_is_text() -> None:
-    assert _read(_chunk(refusal="I cannot."))[0] == [Text("I cannot.")]
+def test_a_refusal_is_text_that_says_so() -> None:
+    assert _read(_chunk(refusal="I cannot."))[0] == [Refusal("I cannot.")]
+
+
+def test_the_parts_of_the_usage_are_told() -> None:
+    usage = {
+        "prompt_tokens": 20,
+        "completion_tokens": 9,
+        "prompt_tokens_details": {"cached_tokens": 5, "cache_write_tokens": 3},
+        "completion_tokens_details": {"reasoning_tokens": 4},
+    }
+    assert _read({"choices": [], "usage": usage}, DONE)[0][0] == Usage(20, 9, 5, 3, 4)
+    bare = usage | {"prompt_tokens_details": None, "completion_tokens_details": {}}
+    assert _read({"choices": [], "usage": bare}, DONE)[0][0] == Usage(20, 9)
+
+
+def test_a_callers_own_body_is_relayed_with_its_usage_asked_for() -> None:
+    body = {
+        "model": "smart",
+        "messages": [],
+        "stream": False,
+        "seed": 7,
+        "stream_options": {"include_obfuscation": False},
+    }
+    assert OpenAI.relay_request(body, "gpt") == {
+        "model": "gpt",
+        "messages": [],
+        "stream": True,
+        "seed": 7,
+        "stream_options": {"include_obfuscation": False, "include_usage": True},
+    }
+    assert OpenAI.relay_request({"stream_options": None}, "gpt")["stream_options"] == {"include_usage": True}
+    assert body["model"] == "smart"
 
 
 def test_frames_that_say_nothing_add_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Both HTTP providers against a scripted upstream, over a real socket: every way in which an answer can end."""
+"""All HTTP providers against a scripted upstream, over a real socket: every way in which an answer can end."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from tailrace.chat.ask import Ask, Message
 from tailrace.chat.providers.anthropic import Anthropic
 from tailrace.chat.providers.base import ProviderOptions
 from tailrace.chat.providers.openai import OpenAI
+from tailrace.chat.providers.responses import OpenAIResponses
 from tailrace.chat.timeouts import Timeouts
 from tailrace.chat.upstream import Connections
 from tailrace.errors import ErrorType, ProviderError
 from tailrace.runs.deltas import Delta, Finish, Text, Thinking, ToolCall, Usage
+from tests.chat.providers.responses_frames import responses_frames
 from tests.support.upstream import Script, Upstream
+from tests.support.upstream_frames import FRAMES
 from tests.support.waiting import eventually
 
 if TYPE_CHECKING:
@@ -45,7 +48,7 @@ class Bench:
     connections: Connections
 
     def provider(self, timeouts: Timeouts = LIMITS, max_streams: int = 100) -> StreamedProvider:
-        base_url = self.up.url + ("/v1" if self.kind is OpenAI else "")
+        base_url = self.up.url + ("" if self.kind is Anthropic else "/v1")
         options = ProviderOptions(
             name="p",
             kind=self.kind.kind,
@@ -65,11 +68,17 @@ class Bench:
                 deltas += (delta for delta in batch if not (isinstance(delta, Usage) and delta.output_tokens is None))
         except ProviderError as error:
             return deltas, error
-        return deltas, None
+        return [_plain(delta) for delta in deltas], None
 
 
-@pytest.fixture(params=[Anthropic, OpenAI], ids=["anthropic", "openai"])
-async def bench(request: pytest.FixtureRequest) -> AsyncIterator[Bench]:
+def _plain(delta: Delta) -> Delta:
+    """A usage without its parts: Responses has zeros where others say nothing."""
+    return Usage(delta.input_tokens, delta.output_tokens) if isinstance(delta, Usage) else delta
+
+
+@pytest.fixture(params=[Anthropic, OpenAI, OpenAIResponses], ids=["anthropic", "openai", "openai-responses"])
+async def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    monkeypatch.setitem(FRAMES, "/responses", responses_frames)
     with Upstream() as up:
         connections = Connections()
         yield Bench(request.param, up, connections)
@@ -333,7 +342,8 @@ async def test_no_cookie_is_kept(bench: Bench) -> None:
 async def test_a_question_of_several_megabytes_is_sent_whole(bench: Bench) -> None:
     ask = Ask(messages=(Message("user", "x" * 3_000_000),))
     assert [batch async for batch in bench.provider().answer(ask)]
-    assert len(bench.up.seen[0].body["messages"][0]["content"]) == 3_000_000
+    asked = bench.up.seen[0].body["input" if bench.kind is OpenAIResponses else "messages"]
+    assert len(asked[0]["content"]) == 3_000_000
 
 
 async def test_the_connection_is_used_again_although_the_body_ends_after_the_terminal(bench: Bench) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 from tailrace.chat import failures
-from tailrace.chat.providers import tools
+from tailrace.chat.providers import anthropic_request
 from tailrace.chat.providers.parser import Parser, ToolCalls
 from tailrace.chat.providers.streamed import StreamedProvider
 from tailrace.runs.deltas import Finish, Text, Thinking, ToolCall, Usage
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Anthropic", "AnthropicParser"]
 
 _VERSION = "2023-06-01"
-_MAX_TOKENS = 4096  # the API has no default of its own
-_THINKING_BUDGET = 4096
-_LEAST_BUDGET = 1024  # the API refuses less
 
 _FINISH = {
     "end_turn": "stop",
@@ -54,22 +51,8 @@ class Anthropic(StreamedProvider):
         return {**version, "x-api-key": api_key} if api_key else version
 
     def request(self, ask: Ask) -> dict[str, Any]:
-        """Write `ask` as a Messages request; what the system says stands apart from the conversation there."""
-        body: dict[str, Any] = {
-            "model": ask.model,
-            "max_tokens": ask.max_tokens or _MAX_TOKENS,
-            "messages": [{"role": turn.role, "content": turn.content} for turn in ask.conversation],
-            "stream": True,
-        }
-        if ask.instructions:
-            body["system"] = ask.instructions
-        if ask.tools:
-            body["tools"] = [tools.to_anthropic(tool) for tool in ask.tools]
-        if ask.thinking:
-            body |= _with_thinking(ask.max_tokens)
-        elif ask.temperature is not None:
-            body["temperature"] = ask.temperature
-        return body
+        """Write `ask` as a Messages request."""
+        return anthropic_request.write(ask)
 
     @staticmethod
     def parser() -> Parser:
@@ -77,19 +60,29 @@ class Anthropic(StreamedProvider):
         return AnthropicParser()
 
 
-def _with_thinking(max_tokens: int | None) -> dict[str, Any]:
-    """Return a thinking budget and a `max_tokens` above it, as the API demands; it refuses a temperature beside them.
-
-    The caller's `max_tokens` stays what the answer may have: the budget comes on top.
-    """
-    answer = max_tokens or _MAX_TOKENS
-    budget = max(_LEAST_BUDGET, min(_THINKING_BUDGET, answer))
-    return {"max_tokens": answer + budget, "thinking": {"type": "enabled", "budget_tokens": budget}}
+class _Written(msgspec.Struct):
+    thinking_tokens: int | None = None
 
 
 class _Usage(msgspec.Struct):
+    """The counts as the API has them: what the cache had part in does not count as `input_tokens` there."""
+
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    output_tokens_details: _Written | None = None
+
+    def updated(self, said: _Usage) -> _Usage:
+        """Return the counts after `said`, which is cumulative and may leave out what was said before."""
+        named = {name: count for name, count in msgspec.structs.asdict(said).items() if count is not None}
+        return msgspec.structs.replace(self, **named)
+
+    def delta(self) -> Usage:
+        read, created = self.cache_read_input_tokens, self.cache_creation_input_tokens
+        fresh, written = self.input_tokens, self.output_tokens_details or _Written()
+        total = None if fresh is None else fresh + (read or 0) + (created or 0)
+        return Usage(total, self.output_tokens, read, created, written.thinking_tokens)
 
 
 class _Message(msgspec.Struct):
@@ -140,7 +133,7 @@ class AnthropicParser(Parser):
         super().__init__()
         self._calls = ToolCalls()
         self._whole_inputs: dict[int, str] = {}
-        self._usage = Usage()
+        self._usage = _Usage()
         self._stop_reason: str | None = None
 
     def _read(self, data: str, deltas: list[Delta]) -> None:
@@ -177,9 +170,9 @@ class AnthropicParser(Parser):
     def _read_start(self, frame: _Frame, deltas: list[Delta]) -> None:
         if frame.message is not None and frame.message.usage is not None:
             # The output count of a start is a placeholder; told now, it would be all that an aborted answer shows.
-            self._usage = Usage(input_tokens=frame.message.usage.input_tokens)
+            self._usage = msgspec.structs.replace(frame.message.usage, output_tokens=None)
             if self._usage.input_tokens is not None:
-                deltas.append(self._usage)
+                deltas.append(self._usage.delta())
 
     def _read_block_start(self, frame: _Frame, deltas: list[Delta]) -> None:
         block = frame.content_block
@@ -202,16 +195,12 @@ class AnthropicParser(Parser):
     def _read_message_delta(self, frame: _Frame, deltas: list[Delta]) -> None:
         if frame.delta is not None and frame.delta.stop_reason:
             self._stop_reason = frame.delta.stop_reason
-        if frame.usage is not None:  # cumulative, and it may leave out what the start has said
-            seen, said = self._usage, frame.usage
-            self._usage = Usage(
-                seen.input_tokens if said.input_tokens is None else said.input_tokens,
-                seen.output_tokens if said.output_tokens is None else said.output_tokens,
-            )
+        if frame.usage is not None:
+            self._usage = self._usage.updated(frame.usage)
 
     def _read_stop(self, frame: _Frame, deltas: list[Delta]) -> None:
-        if self._usage != Usage():
-            deltas.append(self._usage)
+        if self._usage != _Usage():
+            deltas.append(self._usage.delta())
         reason = self._stop_reason or "end_turn"
         deltas.append(Finish(_FINISH.get(reason, reason)))
         self.finished = True

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 from tailrace.chat import failures
-from tailrace.chat.providers import tools
+from tailrace.chat.providers import openai_request
 from tailrace.chat.providers.parser import Parser, ToolCalls
 from tailrace.chat.providers.streamed import StreamedProvider
-from tailrace.runs.deltas import Finish, Text, Thinking, ToolCall, Usage
+from tailrace.runs.deltas import Finish, Refusal, Text, Thinking, ToolCall, Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tailrace.chat.ask import Ask
     from tailrace.runs.deltas import Delta
 
@@ -40,25 +42,15 @@ class OpenAI(StreamedProvider):
         return {"Authorization": f"Bearer {api_key}"} if api_key else {}
 
     def request(self, ask: Ask) -> dict[str, Any]:
-        """Write `ask` as a chat.completions request; what the system says goes first.
+        """Write `ask` as a chat.completions request."""
+        # OpenAI's reasoning models refuse the old name; many of its imitations know no other.
+        return openai_request.write(ask, "max_completion_tokens" if self._url.host == _OPENAI_HOST else "max_tokens")
 
-        Reasoning models show what they think without being asked, where they show it at all.
-        """
-        system = [{"role": "system", "content": ask.instructions}] if ask.instructions else []
-        body: dict[str, Any] = {
-            "model": ask.model,
-            "messages": [*system, *({"role": turn.role, "content": turn.content} for turn in ask.conversation)],
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        if ask.max_tokens is not None:
-            # OpenAI's reasoning models refuse the old name; many of its imitations know no other.
-            body["max_completion_tokens" if self._url.host == _OPENAI_HOST else "max_tokens"] = ask.max_tokens
-        if ask.temperature is not None:
-            body["temperature"] = ask.temperature
-        if ask.tools:
-            body["tools"] = [tools.to_openai(tool) for tool in ask.tools]
-        return body
+    @classmethod
+    def relay_request(cls, body: Mapping[str, Any], model: str) -> dict[str, Any]:
+        """Return a caller's own chat.completions body, its usage asked for as well."""
+        options = {**(body.get("stream_options") or {}), "include_usage": True}
+        return {**super().relay_request(body, model), "stream_options": options}
 
     @staticmethod
     def parser() -> Parser:
@@ -91,9 +83,30 @@ class _Choice(msgspec.Struct, gc=False):
     index: int | None = 0
 
 
+class _Read(msgspec.Struct, gc=False):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+
+
+class _Written(msgspec.Struct, gc=False):
+    reasoning_tokens: int | None = None
+
+
 class _Usage(msgspec.Struct, gc=False):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    prompt_tokens_details: _Read | None = None
+    completion_tokens_details: _Written | None = None
+
+    def delta(self) -> Usage:
+        read, written = self.prompt_tokens_details or _Read(), self.completion_tokens_details or _Written()
+        return Usage(
+            self.prompt_tokens,
+            self.completion_tokens,
+            read.cached_tokens,
+            read.cache_write_tokens,
+            written.reasoning_tokens,
+        )
 
 
 class _Chunk(msgspec.Struct, gc=False):
@@ -132,7 +145,7 @@ class OpenAIParser(Parser):
         if chunk.error is not None:
             raise failures.reported(chunk.error)
         if chunk.usage is not None:  # null on all but the last, or cumulative on each
-            self._usage = Usage(chunk.usage.prompt_tokens, chunk.usage.completion_tokens)
+            self._usage = chunk.usage.delta()
 
     def _read_choice(self, choice: _Choice, deltas: list[Delta]) -> None:
         if choice.finish_reason:
@@ -147,7 +160,7 @@ class OpenAIParser(Parser):
         if delta.content:
             deltas.append(Text(delta.content))
         if delta.refusal:
-            deltas.append(Text(delta.refusal))
+            deltas.append(Refusal(delta.refusal))
         for call in delta.tool_calls or ():
             self._read_tool_call(call, deltas)
 

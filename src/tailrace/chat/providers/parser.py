@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from tailrace.runs.deltas import Delta
     from tailrace.sse import Event
 
-__all__ = ["Parser", "ToolCalls"]
+__all__ = ["Paired", "Parser", "ToolCalls"]
+
+Paired: TypeAlias = "tuple[Event | None, list[Delta]]"
+"""An event and what it said. None where the event is nothing that another client may see: it reports a failure."""
 
 _UNREADABLE = (msgspec.DecodeError, RecursionError)
 
@@ -58,6 +61,23 @@ class Parser(ABC):
             self.failure = failures.malformed("a frame that this kind of provider does not send")
             self.failure.__cause__ = error
         return deltas
+
+    def pair(self, events: Iterable[Event]) -> list[Paired]:
+        """Return the events one by one, each with its deltas, for whoever relays them as they are.
+
+        Like `feed` in all else. An event without content is left out.
+        """
+        paired: list[Paired] = []
+        for event in events:
+            if self.ended:
+                break
+            deltas = self.feed((event,))
+            if self.failure is not None:
+                if deltas:
+                    paired.append((None, deltas))
+            elif event.data:
+                paired.append((event, deltas))
+        return paired
 
     @abstractmethod
     def _read(self, data: str, deltas: list[Delta]) -> None:

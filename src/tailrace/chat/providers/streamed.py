@@ -18,6 +18,8 @@ from tailrace.runs.deltas import Usage
 from tailrace.sse import Decoder
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tailrace.chat.ask import Ask
     from tailrace.chat.providers.base import Answer, ProviderOptions
     from tailrace.chat.providers.parser import Parser
@@ -63,6 +65,14 @@ class StreamedProvider(ABC):
     @abstractmethod
     def request(self, ask: Ask) -> dict[str, Any]:
         """Return the request's JSON body."""
+
+    @classmethod
+    def relay_request(cls, body: Mapping[str, Any], model: str) -> dict[str, Any]:
+        """Return a caller's own body, in this API's form, for `model`: all else in it stays as it is.
+
+        It is always a stream that is asked for, since the run has many readers; one of them may want it whole.
+        """
+        return {**body, "model": model, "stream": True}
 
     @staticmethod
     @abstractmethod

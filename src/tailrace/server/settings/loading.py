@@ -7,8 +7,9 @@ not exist, the one that was probably meant. The places are `sources`' matter, th
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -16,7 +17,7 @@ from tailrace.errors import SettingsError
 from tailrace.server.settings.names import check_known
 from tailrace.server.settings.secret import resolve
 from tailrace.server.settings.sections import KINDS, Model, Provider, Section, Settings, check_default
-from tailrace.server.settings.sources import PLAIN, as_clause, from_environ, from_file, from_flags, read_file
+from tailrace.server.settings.sources import PLAIN, Given, as_clause, from_environ, from_file, from_flags, read_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -45,7 +46,7 @@ def load(config: Path | None, environ: Mapping[str, str], flags: Mapping[str, ob
     plain: dict[str, dict[str, Any]] = {section: {} for section in PLAIN}
     origins: dict[tuple[str, str], str] = {}
     for each in (*from_file(origin, tables), *from_environ(environ), *from_flags(flags)):
-        plain[each.section][each.key] = each.read()
+        plain[each.section][each.key] = _revealed(each, environ, Path(origin).parent).read()
         origins[each.section, each.key] = each.origin
     providers = _providers(origin, tables.get("providers", {}), environ)
     models = {name: _model(f"{origin}: [models.{name}]", raw) for name, raw in tables.get("models", {}).items()}
@@ -71,6 +72,14 @@ def _placed(where: str) -> Iterator[None]:
         raise SettingsError(f"{where}: {problem}") from None
 
 
+def _revealed(given: Given, environ: Mapping[str, str], folder: Path) -> Given:
+    """Return the address of a store itself where it is named as a secret, since it may have a password in it."""
+    if (given.section, given.key) != ("store", "url") or not str(given.value).startswith(("env:", "file:")):
+        return given
+    with _placed(given.origin):
+        return replace(given, value=resolve(given.value, environ, folder).reveal())
+
+
 def _providers(origin: str, tables: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, Provider]:
     """Return the file's providers; where it has none, the demo and those whose keys the environment holds."""
     folder = Path(origin).parent
@@ -87,8 +96,6 @@ def _providers(origin: str, tables: Mapping[str, object], environ: Mapping[str, 
 def _provider(where: str, raw: object, environ: Mapping[str, str], folder: Path) -> Provider:
     check_known(where, raw, Provider)
     kind = raw.get("kind") if isinstance(raw, dict) else None
-    if kind == "openai-responses":
-        raise SettingsError(f"{where} kind: openai-responses comes with a later release")
     if kind not in KINDS:
         got = "it is missing" if kind is None else f"got {kind!r}"
         raise SettingsError(f"{where} kind: expected one of {', '.join(KINDS)}; {got}")
@@ -96,14 +103,17 @@ def _provider(where: str, raw: object, environ: Mapping[str, str], folder: Path)
 
 
 def _model(where: str, raw: object) -> Model:
-    if isinstance(raw, dict) and "fallback" in raw:
-        raise SettingsError(f"{where} fallback: comes with routing, in a later release; remove it")
     check_known(where, raw, Model)
-    targets = raw.get("targets") if isinstance(raw, dict) else None
-    if isinstance(targets, list) and len(targets) != 1:
-        got = "several targets come with routing, in a later release" if targets else "there is none"
-        raise SettingsError(f"{where} targets: expected exactly one; {got}")
+    _check_choices(where, dict(raw), Model)  # type: ignore[call-overload]  # check_known holds that it is a table
     return _convert(where, raw, Model)
+
+
+def _check_choices(where: str, raw: Mapping[str, object], shape: type[Section]) -> None:
+    """Raise SettingsError with the choices where a value is none of them: msgspec names only the value."""
+    for field in msgspec.structs.fields(shape):
+        choices = get_args(field.type)
+        if get_origin(field.type) is Literal and raw.get(field.name, choices[0]) not in choices:
+            raise SettingsError(f"{where} {field.name}: expected one of {', '.join(choices)}; got {raw[field.name]!r}")
 
 
 def _convert(where: str, raw: object, shape: type[S], hook: Callable[[type, Any], Any] | None = None) -> S:

@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KINDS",
+    "Breaker",
     "Channels",
     "Chat",
+    "Fallback",
     "Model",
     "Provider",
+    "Queue",
     "Server",
     "Settings",
     "Store",
@@ -99,6 +102,7 @@ class Kind(msgspec.Struct, frozen=True):
 KINDS: Final[dict[str, Kind]] = {
     "anthropic": Kind("https://api.anthropic.com", "claude-opus-4-6"),
     "openai": Kind("https://api.openai.com/v1", "gpt-4o"),
+    "openai-responses": Kind("https://api.openai.com/v1", "gpt-4o"),
     "demo": Kind("", "demo"),
 }
 
@@ -143,6 +147,7 @@ class Store(Section, frozen=True, kw_only=True):
     """[store]: where the logs live."""
 
     url: str = "memory://"
+    """May have a password in it, so it is not in `repr`; `address.shown` is what a message may show."""
     prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")] = "tailrace"
     """Stands before every key that a shared store holds for this installation."""
 
@@ -153,6 +158,14 @@ class Store(Section, frozen=True, kw_only=True):
         except SettingsError as problem:
             raise SettingsError(f"url: {problem}") from None
 
+    @property
+    def address(self) -> StoreAddress:
+        """Where `url` says that they live."""
+        return StoreAddress.parse(self.url)
+
+    def __repr__(self) -> str:
+        return f"Store(url={self.address.shown!r}, prefix={self.prefix!r})"
+
 
 class Chat(Section, frozen=True, kw_only=True):
     """[chat]: runs, the answers of models."""
@@ -161,6 +174,8 @@ class Chat(Section, frozen=True, kw_only=True):
     """Answers where a request names no model."""
     grace: Annotated[float, Meta(ge=0)] = 10.0
     """How long a run goes on unwatched before it is cancelled upstream (`inf`: to its end); caps what requests ask."""
+    open_after: Duration = 8.0
+    """How long the dialects of others hold the HTTP status back, so that an early failure can still have its own."""
     max_run_bytes: Count = 8_388_608
     keep_ended: Kept = 900.0
 
@@ -182,14 +197,37 @@ class Timeouts(Section, frozen=True, kw_only=True):
     total: Duration = 900.0
 
 
+class Queue(Section, frozen=True, kw_only=True):
+    """The line of those who wait while a provider has all the streams that it may."""
+
+    length: Annotated[int, Meta(ge=0)] = 1000
+    """0: nobody waits."""
+    seconds: Duration = 5.0
+
+
+class Breaker(Section, frozen=True, kw_only=True):
+    """When a target that fails is not asked any more, and for how long."""
+
+    failures: Count = 5
+    """In a row; or else `rate` of the tries within `window` seconds, where those were `least`."""
+    rate: Annotated[float, Meta(gt=0, le=1)] = 0.5
+    window: Duration = 30.0
+    least: Count = 20
+    cooldown: Duration = 10.0
+
+
 class Provider(Section, frozen=True, kw_only=True):
     """[providers.<name>]: an upstream that speaks some API."""
 
-    kind: Literal["anthropic", "openai", "demo"]
+    kind: Literal["anthropic", "openai", "openai-responses", "demo"]
     base_url: str = ""
     """As the provider's own SDK means it; empty: the kind's own."""
     api_key: Secret | None = None
     timeouts: Timeouts = Timeouts()
+    max_streams: Count = 16_384
+    """How many answers may be in progress at once; the next ones wait in the queue."""
+    queue: Queue = Queue()
+    breaker: Breaker = Breaker()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -203,17 +241,40 @@ class Provider(Section, frozen=True, kw_only=True):
 
 
 class Target(Section, frozen=True, kw_only=True):
-    """A model of a provider. With one target to a route its weight decides nothing: it gets every request."""
+    """A model of a provider, and its share of the callers: `weight` of all the weights of its route."""
 
     provider: NonEmpty
     model: NonEmpty
-    weight: Count = 1
+    weight: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+
+
+class Fallback(Section, frozen=True, kw_only=True):
+    """A model of a provider that stands in where the others do not answer."""
+
+    provider: NonEmpty
+    model: NonEmpty
 
 
 class Model(Section, frozen=True, kw_only=True):
-    """[models.<name>]: a name that clients ask for, and who answers to it."""
+    """[models.<name>]: a name that clients ask for, who answers to it, and what happens when things go wrong."""
 
-    targets: tuple[Target]
+    targets: tuple[Target, ...]
+    fallback: tuple[Fallback, ...] = ()
+    retries: Annotated[int, Meta(ge=0, le=10)] = 1
+    """How many more tries each target gets before the next one is asked."""
+    on_disconnect: Literal["cancel", "grace", "finish"] = "grace"
+    """What becomes of an answer that nobody watches any more."""
+    after_content: Literal["fail", "continue"] = "fail"
+    """What becomes of an answer that breaks after it has begun."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.targets:
+            raise SettingsError("targets: expected one or more, there is none")
+        for key, stated in (("targets", self.targets), ("fallback", self.fallback)):
+            names = [f"{each.provider}/{each.model}" for each in stated]
+            if twice := next((name for name in names if names.count(name) > 1), None):
+                raise SettingsError(f"{key}: {twice} is named twice")
 
 
 class Settings(Section, frozen=True, kw_only=True):
@@ -241,7 +302,7 @@ class Settings(Section, frozen=True, kw_only=True):
     def _check_model(self, name: str, model: Model) -> None:
         if not name or "/" in name:
             raise SettingsError(f"models: {name!r} cannot be a name ('provider/model' always means that provider)")
-        provider = model.targets[0].provider
-        if provider not in self.providers:
-            known = ", ".join(sorted(self.providers))
-            raise SettingsError(f"[models.{name}] targets: no provider {provider!r}; configured: {known}")
+        for key, stated in (("targets", model.targets), ("fallback", model.fallback)):
+            if lost := next((each.provider for each in stated if each.provider not in self.providers), None):
+                known = ", ".join(sorted(self.providers))
+                raise SettingsError(f"[models.{name}] {key}: no provider {lost!r}; configured: {known}")

@@ -1,0 +1,48 @@
+"""What was tried for an answer, as values that a run can keep and log.
+
+Deciding what to try is left to `course`, trying it to `router`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from tailrace.chat.models import Target
+
+__all__ = ["ABANDONED", "ANSWERED", "SKIPPED", "Attempt", "Restart"]
+
+ANSWERED: Final = "answered"
+"""The answer began; if it breaks later, its error's type takes this word's place."""
+ABANDONED: Final = "abandoned"
+"""Whoever asked left, or cancelled, before there was anything to hear; maybe in the wait before the try."""
+SKIPPED: Final = "skipped"
+"""The target was not asked: it failed too often lately."""
+
+
+class Attempt(msgspec.Struct, frozen=True):  # a fifth of the time that a frozen dataclass takes
+    """One try of one target.
+
+    `outcome` is one of this module's words, else the `ErrorType` of what went wrong, and `status` the HTTP
+    status that came with that. `seconds` run from the try's start to its first content, or to its failure.
+    `waited` is how many seconds were waited before it, `obeyed` whether the provider had asked for them
+    (`Retry-After`).
+    """
+
+    target: Target
+    outcome: str
+    seconds: float = 0.0
+    status: int | None = None
+    waited: float = 0.0
+    obeyed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """The answer so far is void: it broke for `reason`, and begins anew with what `model` of `provider` says."""
+
+    provider: str
+    model: str
+    reason: str

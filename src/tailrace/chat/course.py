@@ -1,0 +1,175 @@
+"""The way of one answer through its route: who is tried next, and when it is over.
+
+Sans-IO: `router` asks the providers and tells what came of it; the breakers and the list of attempts
+are kept here.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tailrace.chat.attempts import ABANDONED, ANSWERED, SKIPPED, Attempt, Restart
+from tailrace.chat.breaker import Ticket
+from tailrace.chat.retries import Step, counts, judge, pause
+from tailrace.clock import SYSTEM, Clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tailrace.chat.breaker import Breaker
+    from tailrace.chat.models import Policy, Target
+    from tailrace.errors import ProviderError
+
+__all__ = ["Chance", "Course"]
+
+_FREE = Ticket(-1)  # no leave was needed
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """Time and chance; `jitter` draws from [0, 1)."""
+
+    clock: Clock = SYSTEM
+    jitter: Callable[[], float] = random.random
+
+
+class Course:
+    """The decisions of one answer.
+
+    First `begin`; then, for the `target` in turn, `answered` at the first content, and one of
+    `completed`, `abandoned` and `failed`. Where `failed` returned a wait, `started` tells that it is
+    over and the next try begins; where it returned None, so is the answer.
+    """
+
+    __slots__ = (
+        "_attempts",
+        "_breaker",
+        "_breakers",
+        "_broke",
+        "_chance",
+        "_failures",
+        "_forced",
+        "_left",
+        "_policy",
+        "_skipped",
+        "_speaking",
+        "_started",
+        "_ticket",
+        "_waited",
+        "target",
+    )
+
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        policy: Policy,
+        breakers: Mapping[Target, Breaker],
+        attempts: list[Attempt],
+        chance: Chance,
+    ) -> None:
+        self.target = targets[0]
+        self._policy = policy
+        self._breakers = breakers
+        self._attempts = attempts
+        self._chance = chance
+        self._left = iter(targets)
+        self._skipped: list[Target] = []
+        self._forced = False
+        self._breaker: Breaker | None = None  # of the target in turn
+        self._ticket = _FREE
+        self._failures = 0  # of the target in turn
+        self._waited = (0.0, False)  # before the try in turn, and whether it was asked for
+        self._started = 0.0
+        self._speaking = False  # the try in turn has said something
+        self._broke: str | None = None  # why an answer that had begun did not go on
+
+    def begin(self) -> None:
+        """Find the first target to ask."""
+        if not self._advance():
+            # All of them failed too often lately; an answer is more likely from one of them than from none.
+            self._forced = True
+            self._left = iter(self._skipped)
+            self._advance()
+        self.started()
+
+    def started(self) -> None:
+        """The try in turn begins."""
+        self._started = self._chance.clock.monotonic()
+
+    def answered(self) -> Restart | None:
+        """The first content is here: what was said before by another target, if anything, is void from now on."""
+        self._speaking = True
+        self._note(ANSWERED)
+        if self._breaker is not None:
+            self._ticket = self._breaker.began(self._ticket)
+        if self._broke is None:
+            return None
+        return Restart(self.target.provider, self.target.model, self._broke)
+
+    def completed(self) -> None:
+        """The answer is complete."""
+        if self._breaker is not None:
+            self._breaker.succeeded(self._ticket)
+
+    def abandoned(self) -> None:
+        """Nobody waits for the answer any more."""
+        if self._speaking:
+            self.completed()  # as far as it was waited for, the target answered
+            return
+        if self._breaker is not None:
+            self._breaker.released(self._ticket)
+        self._note(ABANDONED)
+
+    def failed(self, error: ProviderError) -> float | None:
+        """The try in turn failed. Return the seconds to wait before `target` is asked, None where it is over."""
+        step = judge(error, spoke=self._speaking)
+        self._record(error, step)
+        if step is Step.NOWHERE or (self._speaking and self._policy.after_content == "fail"):
+            return None
+        if self._speaking:
+            self._speaking, self._broke = False, error.type
+        wait = self._next_try(error, step)
+        self.started()  # who leaves during the wait has left this try
+        return wait
+
+    def _record(self, error: ProviderError, step: Step) -> None:
+        if self._speaking:
+            self._attempts.pop()  # it was noted as answered
+        self._note(error.type, error.status)
+        if self._breaker is not None:
+            (self._breaker.failed if counts(error, step) else self._breaker.released)(self._ticket)
+        self._failures += 1
+
+    def _next_try(self, error: ProviderError, step: Step) -> float | None:
+        self._waited = (0.0, False)
+        if step is Step.AGAIN and self._failures <= self._policy.retries and not self._forced:
+            wait = pause(error.retry_after, self._failures, self._chance.jitter())
+            if wait is not None and self._admitted(self.target):
+                self._waited = (wait, error.retry_after is not None)
+                return wait
+        return 0.0 if self._advance() else None
+
+    def _advance(self) -> bool:
+        """Go to the next target that may be asked; return whether there is one."""
+        for target in self._left:
+            if self._admitted(target):
+                self.target = target
+                self._failures = 0
+                return True
+            self._skipped.append(target)
+            self._attempts.append(Attempt(target, SKIPPED))
+        return False
+
+    def _admitted(self, target: Target) -> bool:
+        breaker = self._breaker = self._breakers.get(target)
+        if breaker is None:
+            return True
+        ticket = breaker.force() if self._forced else breaker.admit()
+        self._ticket = ticket or _FREE
+        return ticket is not None
+
+    def _note(self, outcome: str, status: int | None = None) -> None:
+        seconds = self._chance.clock.monotonic() - self._started
+        self._attempts.append(Attempt(self.target, outcome, seconds, status, *self._waited))

@@ -1,0 +1,186 @@
+"""Writing an answer as chat.completions has it: chunks, or the whole completion.
+
+stop, length, tool_calls, content_filter   as they are
+refusal                                    content_filter: a classifier stepped in
+pause                                      length: the answer is not at its end
+any other word                             stop: the API's list is closed
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tailrace.chat.dialects.faults import openai_type, status_of
+from tailrace.chat.dialects.frames import COMMENT, quoted, to_json
+from tailrace.chat.dialects.segments import said
+from tailrace.chat.dialects.writing import Head
+from tailrace.runs.deltas import Finish, Refusal, Text, Thinking, ToolCall, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tailrace.chat.dialects.request import Request
+    from tailrace.errors import RunError
+    from tailrace.runs.deltas import Delta
+
+__all__ = ["ChatWriter", "error_frame", "head", "problem", "whole"]
+
+_FINISH = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "content_filter": "content_filter",
+    "refusal": "content_filter",
+    "pause": "length",
+}
+_DONE = b"data: [DONE]\n\n"
+
+
+class ChatWriter:
+    """Writes one stream of chunks."""
+
+    keep_alive = COMMENT
+
+    def __init__(self, head: Head) -> None:
+        self._head = head
+        self._open = False
+        self._ended = False
+        self._usage = Usage()
+        self._prefix = f"data: {to_json(_base(head, 'chat.completion.chunk'))[:-1]},"
+        # Where a chunk with the usage was asked for, all others say that it is not here.
+        self._suffix = ',"usage":null}\n\n' if head.include_usage else "}\n\n"
+
+    def open(self) -> bytes:
+        """Return the chunk that names the role; nothing where it was written."""
+        if self._open:
+            return b""
+        self._open = True
+        return self._chunk('{"role":"assistant","content":"","refusal":null}')
+
+    def write(self, deltas: Iterable[Delta]) -> bytes:
+        """Return the chunks of `deltas`."""
+        written: list[bytes] = []
+        for delta in deltas:
+            if self._ended:
+                break
+            if isinstance(delta, Usage):
+                self._usage = self._usage.updated(delta)
+                continue
+            if not self._open:
+                written.append(self.open())
+            if isinstance(delta, Finish):
+                written.append(self._finish(delta.reason))
+            elif fields := self._delta(delta):
+                written.append(self._chunk(fields))
+        return b"".join(written)
+
+    def fail(self, error: RunError) -> bytes:
+        """Return the error as a chunk of its own, on which the SDK raises; nothing after the end."""
+        if self._ended:
+            return b""
+        self._ended = True
+        return error_frame(error)
+
+    def _delta(self, delta: Text | Thinking | ToolCall) -> str:
+        if isinstance(delta, Text):
+            return (
+                f'{{"{"refusal" if isinstance(delta, Refusal) else "content"}":{quoted(delta.text)}}}'
+                if delta.text
+                else ""
+            )
+        if isinstance(delta, Thinking):
+            return f'{{"reasoning_content":{quoted(delta.text)}}}' if delta.text else ""
+        function = f'"arguments":{quoted(delta.arguments)}'
+        first = ""
+        if delta.name or delta.id:
+            first = f'"id":{quoted(_call_id(self._head, delta.index, delta.id))},"type":"function",'
+            function = f'"name":{quoted(delta.name)},{function}'
+        return f'{{"tool_calls":[{{"index":{delta.index},{first}"function":{{{function}}}}}]}}'
+
+    def _finish(self, reason: str) -> bytes:
+        self._ended = True
+        last = self._chunk("{}", f'"{_finish_reason(reason)}"')
+        if not self._head.include_usage:
+            return last + _DONE
+        usage = to_json(_usage(self._usage))
+        return last + f'{self._prefix}"choices":[],"usage":{usage}}}\n\n'.encode() + _DONE
+
+    def _chunk(self, delta: str, finish_reason: str = "null") -> bytes:
+        choice = f'{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":{finish_reason}}}'
+        return f'{self._prefix}"choices":[{choice}]{self._suffix}'.encode()
+
+
+def head(request: Request, run: str, created: int) -> Head:
+    """Return what the answer to `request` says of itself."""
+    return Head(run=run, model=request.model, created=created, include_usage=request.include_usage)
+
+
+def whole(head: Head, deltas: Iterable[Delta]) -> dict[str, Any]:
+    """Return the completion that `deltas` come to."""
+    answer = said(deltas)
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": answer.text("text") or (None if answer.calls or answer.text("refusal") else ""),
+        "refusal": answer.text("refusal") or None,
+        "annotations": [],
+    }
+    if thoughts := answer.text("thinking"):
+        message["reasoning_content"] = thoughts
+    if answer.calls:
+        message["tool_calls"] = [
+            {
+                "id": _call_id(head, call.call, call.id),
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.text},
+            }
+            for call in sorted(answer.calls, key=lambda call: call.call)
+        ]
+    reason = _finish_reason(answer.reason or "stop")
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
+    return {**_base(head, "chat.completion"), "choices": [choice], "usage": _usage(answer.usage)}
+
+
+def problem(
+    status: int,
+    message: str,
+    *,
+    type: str | None = None,  # noqa: A002  # the wire's own word
+    param: str | None = None,
+    code: str | None = None,
+) -> dict[str, Any]:
+    """Return an error body, as both of OpenAI's APIs have it."""
+    return {"error": {"message": message, "type": type or openai_type(status), "param": param, "code": code}}
+
+
+def error_frame(error: RunError) -> bytes:
+    """Return the error as a chunk; no `[DONE]` follows it, since nothing is done."""
+    return f"data: {to_json(problem(status_of(error), error.message, code=error.type))}\n\n".encode()
+
+
+def _base(head: Head, kind: str) -> dict[str, Any]:
+    return {"id": f"chatcmpl-{head.run}", "object": kind, "created": head.created, "model": head.model}
+
+
+def _call_id(head: Head, call: int, given: str) -> str:
+    """Return a call's id; some servers give none, but results are told apart by it."""
+    return given or f"call_{head.run}_{call}"
+
+
+def _finish_reason(reason: str) -> str:
+    return _FINISH.get(reason, "stop")
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    read, written = usage.input_tokens or 0, usage.output_tokens or 0
+    read_details = {
+        "cached_tokens": usage.cached_input_tokens,
+        "cache_write_tokens": usage.cache_creation_input_tokens,
+    }
+    details = {
+        "prompt_tokens_details": {name: count for name, count in read_details.items() if count is not None},
+        "completion_tokens_details": (
+            {} if usage.reasoning_tokens is None else {"reasoning_tokens": usage.reasoning_tokens}
+        ),
+    }
+    total = {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
+    return {**total, **{name: counts for name, counts in details.items() if counts}}
