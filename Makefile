@@ -12,7 +12,7 @@ run: setup
 	$(BIN)/tailrace serve --port $(PORT) $(if $(CONFIG),--config $(CONFIG))
 
 test: setup
-	@scripts/system-packages chromium haproxy iproute2 nginx-light openssl redis-server redis-tools
+	@scripts/system-packages chromium haproxy iproute2 nginx openssl redis-server redis-tools
 	$(BIN)/pytest
 
 check: setup
@@ -21,12 +21,16 @@ check: setup
 	$(BIN)/mypy
 
 bench: setup
-	@scripts/system-packages gcc
+	@scripts/system-packages gcc redis-server
 	$(BIN)/python benchmarks/run.py
 
-# The long version of what `make test` does a little of: a hundred kills in the middle of writing.
+# The long version of what `make test` does a little of: a hundred kills in the middle of writing, instances killed,
+# drained and restarted under hundreds of streams, and Redis away in every way (about 10 minutes).
 chaos: setup
+	@scripts/system-packages haproxy nginx redis-server redis-tools
 	TAILRACE_CHAOS=1 $(BIN)/pytest tests/log/test_sqlite.py -k killed
+	TAILRACE_CHAOS=1 $(BIN)/pytest tests/server/test_fleet_crash.py tests/server/test_fleet_drain.py
+	TAILRACE_CHAOS=1 $(BIN)/pytest tests/server/test_rolling.py tests/server/test_redis_away.py
 
 format: setup
 	$(BIN)/ruff format .

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rig.native import program
-from rig.server import RIG_CORE, Server, free_port, serving
+from rig.server import RIG_CORE, SERVER_CORE, Server, free_port, serving
 
 __all__ = [
     "aiohttp_relay",
@@ -69,12 +69,14 @@ def aiohttp_relay(upstream_port: int) -> AbstractContextManager[Server]:
 
 
 @contextmanager
-def tailrace_serve(settings: str = "", environment: Mapping[str, str] | None = None) -> Iterator[Server]:
+def tailrace_serve(
+    settings: str = "", environment: Mapping[str, str] | None = None, *, core: int = SERVER_CORE
+) -> Iterator[Server]:
     """Start the ready server with the settings of a `tailrace.toml`, in a directory of its own."""
     port = free_port()
     with TemporaryDirectory() as directory:
         config = Path(directory) / "tailrace.toml"
         config.write_text(settings)
         argv = [_TAILRACE, "serve", "--port", str(port), "--config", str(config)]
-        with serving(argv, port, environment=environment) as server:
+        with serving(argv, port, core=core, environment=environment) as server:
             yield server

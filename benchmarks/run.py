@@ -20,6 +20,7 @@ from typing import Any, Protocol
 
 import codec
 import fanout
+import fleet
 import idle
 import open_runs
 import relay
@@ -44,6 +45,7 @@ _BENCHMARKS: dict[str, Benchmark] = {
     "storm": storm.run,
     "relay": relay.run,
     "runs": open_runs.run,
+    "fleet": fleet.run,
 }
 
 _VERDICTS = {True: "met", False: "MISSED"}

@@ -107,6 +107,7 @@ print(sorted(others))
         ("from tailrace.client import Client", "client"),
         ("import tailrace.web", "server"),
         ("import tailrace.chat.upstream", "server"),
+        ("import tailrace; tailrace.Tailrace('redis://localhost')", "redis"),
     ],
 )
 def test_a_part_without_its_extra_says_which_to_install(program: str, extra: str) -> None:

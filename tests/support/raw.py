@@ -23,7 +23,7 @@ from typing import Any, Self
 
 from tailrace.sse import Decoder, Event
 
-__all__ = ["Answer", "Ended", "Head", "Raw", "ask"]
+__all__ = ["Address", "Answer", "Ended", "Head", "Raw", "ask"]
 
 _LINE = 65_536
 Address = tuple[str, int]

@@ -7,7 +7,7 @@ between, so a fault looks on the wire as it would from a dying server.
     with Upstream() as up:
         up.script(Script(pieces=("Hel", "lo"), usage=(3, 2)))      # for the next request
         up.script(Script(fault="reset", after=1))                  # for the one after it
-        up.default = Script(status=529)                            # for all others
+        up.default = Script(status=529)                            # for all others (or a function of the request)
         ...  # ask: `up.url` is Anthropic's base URL, `up.url + "/v1"` OpenAI's
         assert up.seen[0].body["messages"][0]["content"] == "Hi"
         up.wait_for(lambda seen: seen[1].aborted_at is not None)   # no test sleeps
@@ -57,7 +57,7 @@ class Seen:
 class Upstream:
     """The scripted provider; a context manager that listens while it is entered."""
 
-    def __init__(self, default: Script | None = None) -> None:
+    def __init__(self, default: Script | Callable[[Seen], Script] | None = None) -> None:
         self.default = default or Script()
         self.seen: list[Seen] = []
         self.connections = 0
@@ -144,6 +144,7 @@ class Upstream:
                 seen = await self._request(first, reader)
                 peek = asyncio.ensure_future(reader.read(1))
                 script = self._scripts.popleft() if self._scripts else self.default
+                script = script if isinstance(script, Script) else script(seen)
                 if not await self._answer(_Answer(script, seen.path, writer), seen, peek):
                     break
         except (ConnectionError, asyncio.IncompleteReadError):

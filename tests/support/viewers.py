@@ -19,6 +19,7 @@ from typing import Any, Self
 from tailrace.clock import Clock
 from tailrace.hub import Consumer, Framing, Hub, Reading
 from tailrace.log import Coordination, MemoryCoordination, MemoryStore, Store
+from tailrace.log.fleet import Fleet
 from tailrace.runs import Producer, Run, RunOptions, Runs
 from tailrace.sse import Decoder, Event
 from tailrace.testing import FakeClock
@@ -114,13 +115,18 @@ class House:
     """A hub and its runs, with time that stands still unless `clock` says otherwise."""
 
     def __init__(
-        self, *, clock: Clock | None = None, store: Store | None = None, coordination: Coordination | None = None
+        self,
+        *,
+        clock: Clock | None = None,
+        store: Store | None = None,
+        coordination: Coordination | None = None,
+        fleet: Fleet | None = None,
     ) -> None:
-        self.clock = FakeClock()
+        self.clock = clock if isinstance(clock, FakeClock) else FakeClock()
         used = clock or self.clock
         self.store = store or MemoryStore(clock=used)
         self.hub = Hub(self.store, clock=used)
-        self.runs = Runs(self.hub, coordination or MemoryCoordination(used))
+        self.runs = Runs(self.hub, coordination or MemoryCoordination(used), fleet)
 
     async def start(self, producer: Producer, **options: Any) -> Run:
         """Start a run that goes on unwatched, unless the options say otherwise."""
@@ -154,7 +160,7 @@ class House:
         others = asyncio.all_tasks() - {asyncio.current_task()}
         tasks = [task for task in others if task.get_name().startswith("run ")]
         waiting = [len(self.hub.wheel)] if len(self.hub.wheel) else []
-        return [*tasks, *self.hub.subscriptions, *self.hub._tails, *self.runs.live, *self.runs._keeping, *waiting]
+        return [*tasks, *self.hub.subscriptions, *self.hub._tails, *self.runs.live, *self.runs._tasks._tasks, *waiting]
 
     async def __aenter__(self) -> Self:
         return self
