@@ -201,6 +201,7 @@ async def sent_back(harness: Harness, target: str, cursor: str) -> None:
     assert (last.event, said(last)) == ("reconnect", {"reason": "unavailable"})
     assert last.retry is not None
     assert 1000 <= last.retry <= 3000
+    assert answer.headers["tailrace-heartbeat"] == "15"
     assert b"id:" not in answer.body
 
 
@@ -263,6 +264,59 @@ async def test_a_redis_that_was_restarted_empty_interrupts_what_was_going_on_for
         assert said(ends[0][0])["error"]["type"] == "tailrace_interrupted"
         assert (await there.tail.runs.summary(said(start)["run"], None)).status is Status.INTERRUPTED
         assert not here.tail.runs.live
+
+
+@contextlib.asynccontextmanager
+async def gone_back(redis: RedisServer, *houses: House) -> AsyncIterator[str]:
+    """The first of the houses says `Hello` to a client; then Redis dies, and has as much of it as it had at `Hel`."""
+    async with served(*houses) as harnesses:
+        async with harnesses[0].stream("POST", "/chat") as chat:
+            start, _ = await chat.events(2)
+            run = said(start)["run"]
+            await eventually(lambda: redis.command("XLEN", f"tailrace:{{run:{run}}}:records") == 2)
+            redis.command("SAVE")
+            houses[0].go_on.set()
+            assert [event.event for event in await chat.rest()] == ["message", "finish", "done"]
+        await eventually(lambda: not houses[0].tail.hub._tails)  # the store has all of it
+        redis.kill()
+        redis.start()
+        yield run
+
+
+async def test_an_answer_whose_end_redis_lost_is_interrupted_for_all_who_come_later() -> None:
+    with RedisServer() as redis:
+        here, there = House(redis.url), House(redis.url)
+        async with gone_back(redis, here, there) as run, asyncio.timeout(15):
+            for house in (here, there):
+                reading = await house.tail.runs.read(run, None)
+                assert reading is not None
+                assert await reading.tail.wait_for(lambda reading=reading: reading.tail.ended, 15)  # type: ignore[misc]
+                reading.close()
+                summary = await house.tail.runs.summary(run, None)
+                assert (summary.status, summary.text) == (Status.INTERRUPTED, "Hel")
+            assert redis.command("PTTL", f"tailrace:{{run:{run}}}:head") <= 900_000
+
+
+async def test_an_answer_that_was_finished_while_redis_lost_all_of_it_is_not_told_as_finished_elsewhere() -> None:
+    with RedisServer() as redis:
+        here, there = House(redis.url), House(redis.url)
+        async with served(here, there) as (a, b):
+            async with a.stream("POST", "/chat") as chat:
+                start, _ = await chat.events(2)
+                redis.kill()
+                here.go_on.set()
+                assert [event.event for event in await chat.rest()] == ["message", "finish", "done"]
+            redis.start()
+            await eventually(lambda: not here.tail.hub._tails)
+            run = said(start)["run"]
+            for house in (here, there):
+                summary = await house.tail.runs.summary(run, None)
+                assert (summary.status, summary.text) == (Status.INTERRUPTED, "")
+            async with b.stream("POST", "/chat", headers={"last-event-id": start.id}) as late:
+                verdict, error, done = await late.rest()
+        assert said(verdict) == {"recovered": False, "reason": "trimmed", "missed": None}
+        assert said(error)["error"]["type"] == "tailrace_interrupted"
+        assert done.event == "done"
 
 
 async def test_a_key_whose_run_was_lost_starts_one_anew(redis: RedisServer) -> None:

@@ -107,6 +107,10 @@ _RETRYABLE = frozenset(
 )
 
 
+_NAMED = 5
+"""Logs that an error's text names at most: a store that was restarted empty has lost thousands at once."""
+
+
 class TailraceError(Exception):
     """Anything that Tailrace raises on purpose."""
 
@@ -159,7 +163,8 @@ class LogEnded(StoreError):
     """An append to `logs` that are gone, have their terminal record already, or are of another epoch."""
 
     def __init__(self, logs: Sequence[str]) -> None:
-        super().__init__(f"gone, ended or of another epoch: {', '.join(logs)}")
+        more = f" and {len(logs) - _NAMED} more" if len(logs) > _NAMED else ""
+        super().__init__(f"gone, ended or of another epoch: {', '.join(logs[:_NAMED])}{more}")
         self.logs = frozenset(logs)
 
 

@@ -42,7 +42,7 @@ try:
 except ImportError:
     _Response = object  # type: ignore[assignment,misc]  # an answer is then a plain ASGI application
 
-__all__ = ["Options", "StreamResponse", "Tailrace", "come_back", "cursor_of"]
+__all__ = ["Options", "StreamResponse", "Tailrace", "cursor_of"]
 
 log = logging.getLogger("tailrace")
 
@@ -90,6 +90,7 @@ class Tailrace:
 
     def __init__(self, store: str = "memory://", options: Options | None = None, *, clock: Clock = SYSTEM) -> None:
         self.options = options or Options()
+        self._heartbeat = (b"tailrace-heartbeat", b"%g" % self.options.heartbeat)
         self.counters = Counters()
         self.draining = False
         self._started = False
@@ -183,10 +184,25 @@ class Tailrace:
         """A reading as an answer; None is a resume that has everything."""
         if reading is None:
             return NO_CONTENT
-        headers = [(b"tailrace-heartbeat", b"%g" % self.options.heartbeat)]
+        headers = [self._heartbeat]
         if not reading.lasting:
             headers.append((b"tailrace-run", reading.tail.epoch.encode()))
         return EventStream(reading, headers)
+
+    def come_back(self) -> Answered:
+        """Answer a resume while the store is away: a stream that says so, and ends.
+
+        A native `EventSource` gives up for good on a 503; told this, it comes back with its cursor.
+        """
+        retry = random.randint(1000, 3000)  # noqa: S311  # spreads reconnects, keeps no secret
+        block = control("reconnect", {"reason": "unavailable"}, retry=retry)
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            headers = [*HEADERS, self._heartbeat]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": block})
+
+        return answer
 
     # Coming and going.
 
@@ -317,7 +333,7 @@ class StreamResponse(_Response):
         try:
             return self._tailrace.respond(await self._read(scope))
         except StoreUnavailable as error:
-            return unavailable(error) if cursor_of(scope) is None else come_back
+            return unavailable(error) if cursor_of(scope) is None else self._tailrace.come_back()
         except RunNotFound:
             return problem(404, "not_found", "There is no such run.")
         except InvalidName as error:
@@ -327,17 +343,6 @@ class StreamResponse(_Response):
 def unavailable(error: StoreUnavailable) -> Answered:
     """Say that the store cannot be asked now, and when to come again."""
     return problem(503, "store_unavailable", str(error), headers={"retry-after": str(ceil(error.retry_after))})
-
-
-async def come_back(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a resume while the store is away: a stream that says so, and ends.
-
-    A native `EventSource` gives up for good on a 503; told this, it comes back with its cursor.
-    """
-    retry = random.randint(1000, 3000)  # noqa: S311  # spreads reconnects, keeps no secret
-    block = control("reconnect", {"reason": "unavailable"}, retry=retry)
-    await send({"type": "http.response.start", "status": 200, "headers": [*HEADERS]})
-    await send({"type": "http.response.body", "body": block})
 
 
 def _adding(headers: Iterable[tuple[bytes, bytes]], send: Send) -> Send:

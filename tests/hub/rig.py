@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -138,6 +139,7 @@ class SlowStore(MemoryStore):
         self.random = random
         self.away = 0.0  # how likely a read fails
         self.holes = 0.0  # how likely a follower does not hear
+        self.short = 0.0  # how likely a page has fewer records than there are
         self.reads = 0
         self.epochs: list[str] = []
         """All epochs there ever were, in their order; the tests use one log."""
@@ -172,6 +174,8 @@ class SlowStore(MemoryStore):
         if self.random.random() < self.away:
             raise StoreUnavailable("away")
         page = await super().read(log, after, limit)
+        if page is not None and page.records and self.random.random() < self.short:
+            page = replace(page, records=page.records[: self.random.randint(1, len(page.records))])
         await self._turns()
         return page
 

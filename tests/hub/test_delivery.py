@@ -95,6 +95,7 @@ class World:
         self.store = SlowStore(self.random, retention, self.clock)
         self.store.away = self.random.choice([0.0, 0.3])
         self.store.holes = self.random.choice([0.0, 0.3])
+        self.store.short = self.random.choice([0.0, 0.5])
         self.hub = new_hub(self.store, self.clock, heartbeat=10, write_timeout=1e9)
         self.journal = Journal(self.store.epochs)
         self.readers: list[Reader] = []
@@ -122,6 +123,7 @@ class World:
                 passes(self.hub, number)
             case "turns":
                 await settle(number)
+        assert self.hub.shelf.bytes <= 6000 or len(self.hub.shelf) == 1
 
     async def publish(self, count: int) -> None:
         """Publish some events, a few of them large."""
@@ -170,6 +172,10 @@ def small() -> Iterator[None]:
     with ExitStack() as stack:
         for name, value in {
             "tail.PAGE": 8,
+            "pages.PAGE": 8,
+            "shelf.PAGE_BYTES": 3000,
+            "shelf.SHELF_BYTES": 6000,
+            "shelf.JOIN_BYTES": 250,
             "window.WINDOW": 5,
             "window._WINDOW_BYTES": 800,
             "view.JOIN_BYTES": 250,
@@ -221,6 +227,8 @@ def check_bounds(hub: Hub) -> None:
         assert tail._early is None
         for view in tail._views.values():
             assert len(view._joins) <= 4
+    assert not len(hub.shelf)
+    assert hub.shelf.bytes == hub.shelf.readers == 0
 
 
 def assert_nothing_left(hub: Hub) -> None:

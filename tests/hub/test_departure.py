@@ -59,6 +59,21 @@ async def test_nobody_goes_while_there_is_nowhere_to_go_but_the_readers_of_chann
     assert sent_away(sink) == [True]
 
 
+async def test_where_the_last_other_process_leaves_too_the_readers_of_channels_do_not_wait_for_their_moment() -> None:
+    hub = new_hub()
+    _, sink, _ = await a_run(hub)
+    news = ListSink()
+    await read_on(hub, "channel:news", news)
+    leaving = departure(hub, 0.9, 0.9)
+    leaving.step(elsewhere=True)
+    assert sent_away(sink, news) == [False, False]
+    leaving.step(elsewhere=False)
+    assert sent_away(sink, news) == [False, True]
+    passes(hub, 10)
+    leaving.step(elsewhere=False)
+    assert sent_away(sink) == [False]
+
+
 async def test_whose_answer_ends_before_its_moment_reads_that_end() -> None:
     hub = new_hub()
     tail, sink, _ = await a_run(hub)

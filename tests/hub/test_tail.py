@@ -11,7 +11,7 @@ import pytest
 
 from tailrace.errors import StoreError, StoreUnavailable
 from tailrace.hub import EventRenderer, Framing, Hub, Reading, Tail
-from tailrace.hub.tail import PAGE
+from tailrace.hub.pages import PAGE
 from tailrace.hub.window import RUN_WINDOW, WINDOW
 from tailrace.log import RESERVED, Batch, Entry, Head, MemoryStore, Page, Record, Retention
 from tailrace.log.backoff import Backoff
@@ -228,32 +228,6 @@ async def test_a_log_has_not_ended_for_a_reader_before_its_last_record_is_here()
     await eventually(lambda: sink.finished)
     assert [int(event.data) for event in received(sink)] == list(range(1, 402))
     assert not sink.aborted
-
-
-async def test_a_reader_shares_no_page_that_was_read_before_there_was_what_it_needs() -> None:
-    class Late(MemoryStore):
-        gate = asyncio.Event()
-
-        async def read(self, log: str, after: int, limit: int) -> Page | None:
-            page = await super().read(log, after, limit)
-            await self.gate.wait()
-            return page
-
-    store = Late()
-    store.gate.set()
-    hub = new_hub(store)
-    await store.publish(LOG, [Entry("", "x")] * 5)
-    tail = await opened(hub)
-    store.gate.clear()
-    early = asyncio.create_task(tail.history(0))
-    await settle()
-    await store.publish(LOG, [Entry("", "x")])
-    late = asyncio.create_task(tail.history(5))
-    await settle()
-    store.gate.set()
-    pages = await asyncio.gather(early, late)
-    assert [page and page.records[-1].offset for page in pages] == [5, 6]
-    assert not tail._pages
 
 
 async def test_a_history_that_was_trimmed_to_nothing_unread_is_passed_over_and_told() -> None:

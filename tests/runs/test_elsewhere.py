@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tailrace.errors import StoreUnavailable
 from tailrace.runs import Item, RunOptions, Status
 from tests.support.instances import Instances, Member
 from tests.support.producers import Held, says
@@ -58,6 +59,21 @@ async def test_a_viewer_who_has_seen_more_than_the_store_has_gets_the_rest_and_n
         await resumed.ended()
         assert resumed.names == ["resume", "finish", "done"]
         assert resumed.said(resumed.events[0])["recovered"] is True
+
+
+async def test_a_viewer_who_has_seen_more_is_not_told_that_he_is_ahead_where_the_store_cannot_say() -> None:
+    async with Instances("a", "b") as fleet:
+        a, b = fleet.members
+        held = Held("one ", "two ")
+        run = await a.start(held)
+        watching = await b.view(run.id)
+        await watching.saw("message")
+        b.line.away = True
+        with pytest.raises(StoreUnavailable):
+            await b.runs.read(run.id, None, f"{run.id}-9")
+        b.line.away = False
+        held.released.set()
+        await watching.ended()
 
 
 # Cancelling.
@@ -391,3 +407,20 @@ async def test_a_key_whose_run_the_store_has_lost_starts_one_anew_and_only_one()
         assert len(set(ids)) == 1
         assert ids[0] != first
         assert (await b.whole(ids[0])).text == "anew"
+
+
+async def test_a_key_whose_claim_was_performed_unheard_is_free_on_every_instance_soon_after() -> None:
+    async with Instances("a", "b") as fleet:
+        a, b = fleet.members
+        options, claim = RunOptions(grace=None), a.line.claim
+
+        async def unheard(name: str, value: str, seconds: float) -> str:
+            await claim(name, value, seconds)
+            raise StoreUnavailable("the answer was lost")
+
+        a.line.claim = unheard  # type: ignore[method-assign]
+        with pytest.raises(StoreUnavailable):
+            await a.runs.start_once("k", "f", options, says("never"))
+        await a.quiet()
+        run = await b.runs.start_once("k", "f", options, says("an answer"))
+        assert (await b.whole(run)).text == "an answer"

@@ -10,6 +10,7 @@ import pytest
 from tailrace.errors import StoreUnavailable
 from tailrace.log import MemoryCoordination
 from tailrace.runs.keys import Keys, Taken
+from tailrace.testing import FakeClock
 
 pytestmark = pytest.mark.anyio
 
@@ -48,11 +49,71 @@ async def test_of_two_who_find_that_its_run_is_lost_the_second_does_not_take_the
     assert await keys.claim(None, "k", Taken("third", "f")) == anew
 
 
+async def test_a_claim_whose_answer_was_lost_leaves_the_key_free_for_a_repeat_here_and_then_everywhere() -> None:
+    class Frozen(MemoryCoordination):
+        away = True
+
+        async def claim(self, name: str, value: str, seconds: float) -> str:
+            taken = await super().claim(name, value, seconds)
+            if self.away:
+                raise StoreUnavailable("the answer was lost")
+            return taken
+
+        async def release(self, name: str, value: str | None = None) -> None:
+            if self.away:
+                raise StoreUnavailable("away")
+            await super().release(name, value)
+
+    coordination = Frozen()
+    keys, others, lost = Keys(coordination), Keys(coordination), Taken("r", "f")
+    for key in ("k", "l"):
+        with pytest.raises(StoreUnavailable):
+            await keys.claim(None, key, lost)
+    giving_up = asyncio.create_task(keys.give_up(None, "k", lost))
+    await asyncio.sleep(0)
+    assert await others.find(None, "k", there) == lost, "it was performed"
+    coordination.away = False
+    assert await keys.find(None, "l", there) is None, "a repeat here does not wait for that"
+    await giving_up
+    assert await others.find(None, "k", there) is None
+
+
+async def test_a_key_that_was_claimed_anew_is_not_given_up() -> None:
+    keys, lost, anew = Keys(MemoryCoordination()), Taken("lost", "f"), Taken("anew", "f")
+    assert await keys.claim(None, "k", anew) == anew
+    await keys.give_up(None, "k", lost)
+    assert await keys.find(None, "k", there) == anew
+
+
 async def test_a_store_that_is_away_when_a_run_has_ended_is_only_logged(caplog: pytest.LogCaptureFixture) -> None:
     class Away(MemoryCoordination):
         async def extend(self, name: str, seconds: float) -> None:
             raise StoreUnavailable("away")
 
+    away = Keys(Away())
     with caplog.at_level(logging.WARNING, "tailrace"):
-        await Keys(Away()).keep("n", 5)
+        await away.claim(None, "k", Taken("r", "f"))
+        ended = away.pop("r")
+        assert ended is not None
+        await away.keep(ended, 5)
     assert "kept for longer than the run" in caplog.text
+
+
+async def test_the_end_of_a_run_that_was_lost_does_not_shorten_the_key_of_the_one_that_took_its_place() -> None:
+    clock = FakeClock()
+    coordination = MemoryCoordination(clock)
+    keys = Keys(coordination)
+    await keys.claim(None, "k", Taken("lost", "f"))
+    lost = keys.pop("lost")
+    assert lost is not None
+    assert await keys.find(None, "k", there) is None
+    anew = Taken("anew", "f")
+    await keys.claim(None, "k", anew)
+    await keys.keep(lost, 5)
+    clock.advance(10)
+    assert await keys.find(None, "k", there) == anew
+    ended = keys.pop("anew")
+    assert ended is not None
+    await keys.keep(ended, 5)
+    clock.advance(10)
+    assert await keys.find(None, "k", there) is None

@@ -71,18 +71,47 @@ async def test_a_run_that_the_store_lost_ends_as_interrupted_for_all() -> None:
         assert here.events[-1].id == there.events[-1].id
 
 
-async def test_what_viewers_here_were_told_is_what_the_store_gets_if_it_lost_the_run_just_then() -> None:
+async def test_an_answer_that_the_store_lost_as_it_was_finished_is_never_told_as_complete() -> None:
     async with Instances("a", "b") as fleet:
         a, b = fleet.members
-        run = await a.start(says("all of it"))
+        run = await a.start(says("all of it"), model="m")
         a.line.away = True
-        viewer = await a.whole(run.id)
+        viewer = await a.view(run.id)
+        late = await a.runs.attach(run.id, None)  # one use of what is here, for as long as it likes
+        await viewer.ended()
         assert viewer.names[-2:] == ["finish", "done"]
         fleet.sea.lose(f"run:{run.id}")
         a.line.away = False
         await a.settled(lambda: f"run:{run.id}" in fleet.sea.ends)
         await a.quiet()
-        assert (await b.runs.summary(run.id, None)).status is Status.FINISHED
+        for member in fleet.members:
+            summary = await member.runs.summary(run.id, None)
+            assert (summary.status, summary.model, summary.created) == (Status.INTERRUPTED, "m", None)
+            newcomer = await member.whole(run.id)
+            assert newcomer.names == ["gap", "error", "done"]
+            assert newcomer.said(newcomer.events[0]) == {"missed": None, "reason": "trimmed"}
+            assert newcomer.error["retryable"] is True
+            assert "kept" not in newcomer.error["message"]
+        a.hub.close(late.tail)
+        assert await b.runs.read(run.id, None, newcomer.events[-1].id) is None
+
+
+async def test_how_a_run_failed_is_known_though_the_store_lost_what_it_had_said() -> None:
+    async with Instances("a", "b") as fleet:
+        a, b = fleet.members
+        held = Held("some of it")
+        run = await a.start(held)
+        await a.settled(held.began.is_set)
+        await a.runs._writer.flush()
+        a.line.away = True
+        run.cancel(RunError(ErrorType.CALLER_CANCELLED, "enough"))
+        fleet.sea.lose(f"run:{run.id}")
+        a.line.away = False
+        await a.settled(lambda: f"run:{run.id}" in fleet.sea.ends)
+        await a.quiet()
+        newcomer = await b.whole(run.id)
+        assert newcomer.names == ["gap", "error", "done"]
+        assert (await b.runs.summary(run.id, None)).status is Status.CANCELLED
 
 
 async def test_an_end_is_kept_back_while_nobody_knows_whether_it_is_the_end() -> None:
@@ -120,6 +149,48 @@ async def test_viewers_do_not_wait_for_a_store_that_is_away(monkeypatch: pytest.
         await viewer.ended()
         assert viewer.names[-2:] == ["finish", "done"]
         a.line.away = False
+
+
+async def test_an_instance_that_alone_is_cut_off_shows_the_end_that_the_others_have_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tailrace.runs.run._DOUBT", 0)
+    async with Instances("a", "b") as fleet:
+        a, b = fleet.members
+        held = Held("x")
+        run = await a.start(held)
+        here, there = await a.view(run.id), await b.view(run.id)
+        await there.saw("message")
+        a.line.away = True
+        await fleet.pass_time(8)
+        await there.ended()
+        held.released.set()
+        await a.settled(lambda: run.ended)
+        await asyncio.sleep(0.01)
+        assert "finish" not in here.names
+        a.line.away = False
+        await here.ended()
+        assert here.data.endswith(bytes(there.data[-200:]))
+        assert here.error == there.error
+
+
+@pytest.mark.parametrize("leaving", [False, True])
+async def test_an_end_is_not_kept_back_for_ever(monkeypatch: pytest.MonkeyPatch, *, leaving: bool) -> None:
+    monkeypatch.setattr("tailrace.runs.run._DOUBT" if leaving else "tailrace.runs.run._LONG_DOUBT", 0.01)
+    async with Instances("a") as fleet:
+        (a,) = fleet.members
+        held = Held("x")
+        run = await a.start(held)
+        viewer = await a.view(run.id)
+        a.line.away = True
+        await fleet.pass_time(8)
+        if leaving:
+            a.runs.suspend_grace()
+        held.released.set()
+        await viewer.ended()
+        assert viewer.names[-2:] == ["finish", "done"]
+        a.line.away = False
+        assert (await a.runs.summary(run.id, None)).status is Status.FINISHED
 
 
 async def test_a_cancel_of_a_run_whose_end_is_kept_back_waits_for_it() -> None:

@@ -11,7 +11,7 @@ from tailrace.runs.meta import RunMeta
 
 @pytest.mark.parametrize(
     "meta",
-    [RunMeta(None, ""), RunMeta("ann", "p"), RunMeta("ann", "p", "i1", 900.0), RunMeta(None, "", "i1", None)],
+    [RunMeta(None, ""), RunMeta("ann", "p"), RunMeta("ann", "p", "i1", 900.0, "m"), RunMeta(None, "", "i1", None)],
 )
 def test_what_is_written_is_read(meta: RunMeta) -> None:
     assert RunMeta.parse(str(meta)) == meta

@@ -153,6 +153,30 @@ async def test_a_store_that_fails_in_the_middle_of_a_claim_leaves_no_run_behind(
         assert counted.made == 0
 
 
+async def test_whoever_repeats_a_request_whose_claim_was_performed_unheard_gets_an_answer() -> None:
+    class Deaf(MemoryCoordination):
+        deaf = True
+
+        async def claim(self, name: str, value: str, seconds: float) -> str:
+            taken = await super().claim(name, value, seconds)
+            if self.deaf:
+                raise StoreUnavailable("the answer was lost")
+            return taken
+
+    deaf = Deaf()
+    async with House(coordination=deaf) as house:
+        counted = Counted()
+        with pytest.raises(StoreUnavailable):
+            await house.runs.start_once("k", "f", OPTIONS, counted)
+        deaf.deaf = False
+        run = await house.runs.start_once("k", "f", OPTIONS, counted)
+        assert (await house.whole(run)).names[-1] == "done"
+        assert (await house.runs.summary(run, None)).status is Status.FINISHED
+        assert counted.made == 1
+        assert await house.runs.start_once("k", "f", OPTIONS, counted) == run
+        await house.settled(lambda: not house.left)
+
+
 # Whose it is.
 
 

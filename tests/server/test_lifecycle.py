@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -267,3 +268,44 @@ def test_who_has_just_connected_is_waited_for_and_answered() -> None:
         raw.request("GET", "/health/live")
         assert raw.head().status == 200
         assert server.wait() == 0
+
+
+def test_a_store_that_cannot_be_opened_now_is_one_clear_line_and_exit_code_1(tmp_path: Path) -> None:
+    """Not 2, which says that a restart is useless: a service that is not restarted for that would stay down."""
+    (tmp_path / "app.py").write_text(
+        "from starlette.applications import Starlette\nfrom tailrace import Tailrace\n"
+        "app = Starlette(lifespan=Tailrace('sqlite:///nowhere/events.db').lifespan)\n"
+    )
+    for arguments in (["serve", "--store", "sqlite:///nowhere/events.db"], ["run", "app:app"]):
+        command = [sys.executable, "-m", "tailrace", *arguments, "--port", "0"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=20, check=False)
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1].startswith(f"tailrace: the store {tmp_path}/nowhere/events.db cannot")
+        assert "Traceback" not in done.stderr
+
+
+def test_an_application_that_does_not_start_keeps_its_traceback_and_is_exit_code_1(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(
+        "from starlette.applications import Starlette\nasync def no(app):\n    raise ZeroDivisionError('mine')\n"
+        "    yield\napp = Starlette(lifespan=no)\n"
+    )
+    command = [sys.executable, "-W", "ignore", "-m", "tailrace", "run", "app:app", "--port", "0"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1
+    assert "ZeroDivisionError: mine" in done.stderr
+
+
+def test_a_request_whose_body_never_comes_is_refused_at_the_end_and_leaves_no_traceback() -> None:
+    with Server() as server, contextlib.ExitStack() as stack:
+        halves = [stack.enter_context(server.connect()) for _ in range(3)]
+        for raw in halves:
+            raw.send(b"POST /api/chat HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nabc")
+        assert server.health()["status"] == "healthy"  # by then their heads were read
+        server.terminate()
+        begun = time.monotonic()
+        assert server.wait() == 0
+        assert time.monotonic() - begun < 2
+        for raw in halves:
+            assert raw.head().status == 503
+        assert "Traceback" not in server.said
+        assert "Cancel" not in server.said

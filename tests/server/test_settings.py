@@ -156,10 +156,10 @@ class TestRefusals:
             ("[server]\ncors_origins = ['https://a/']", "cors_origins: expected https://name[:port] or *"),
             ("[server]\ntrusted_proxies = ['a']", "trusted_proxies: expected an address, a network or *, got 'a'"),
             ("[server]\nallowed_hosts = ['a/b']", "allowed_hosts: expected a host name, *.name or *, got 'a/b'"),
-            ("[store]\nurl = 'redis://h/x'", "[store] url: the database is a number"),
+            ("[store]\nurl = 'redis://h/x'", "[store] url: what stands last is the database, a number"),
             ("[store]\nurl = 'sqlite://x.db'", "[store] url: expected memory://, sqlite:///relative/path.db, "),
             ("[store]\nurl = 'mysql://h'", "[store] url: expected memory://, sqlite:///relative/path.db, "),
-            ("[store]\nprefix = '{'", "[store] prefix: expected `str` matching regex"),
+            ("[store]\nprefix = '{'", "[store] prefix: expected 1 to 64 of A-Z a-z 0-9 . _ : -; got '{'"),
             ("[auth]\nrequired = true", "[auth] is not in this release"),
             ("[limits]\nfail = 'local'", "[limits] is not in this release"),
             ("[chat]\ndefault_model = 'x'", "[chat] default_model: nothing answers to 'x'; known: demo, demo/<model>"),
@@ -332,7 +332,7 @@ class TestSecrets:
     def test_the_address_of_a_store_that_is_missing_or_wrong_is_refused_and_not_repeated(self, read: Read) -> None:
         with pytest.raises(SettingsError, match=r"\[store\] url: the environment variable REDIS is not set"):
             read("[store]\nurl = 'env:REDIS'")
-        with pytest.raises(SettingsError, match=r"^TAILRACE_STORE_URL: the database") as refused:
+        with pytest.raises(SettingsError, match=r"^TAILRACE_STORE_URL: an @ behind the /;") as refused:
             read("", {"TAILRACE_STORE_URL": "env:REDIS", "REDIS": "redis://:very-secret/x@h:x"})
         assert "very-secret" not in str(refused.value)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -266,6 +267,38 @@ def test_settings_that_are_broken_at_a_reload_are_told_and_change_nothing(redis:
             assert b":heartbeat" in raw.body
 
 
+def test_a_reload_onto_another_store_is_refused_since_the_workers_would_have_two(redis: RedisServer) -> None:
+    with served(redis, 2, settings="[store]\nprefix = 'here'\n") as server:
+        before = workers_of(server)
+        (config,) = [Path(word) for word in psutil.Process(server.pid).cmdline() if word.endswith("tailrace.toml")]
+        config.write_text("[store]\nprefix = 'there'\n")
+        server.signal(signal.SIGHUP)
+        server.wait_said("not reloaded")
+        shown = f"redis://127.0.0.1:{redis.port}"
+        told = f"[store] is {shown} (prefix there) now, but the workers are on {shown} (prefix here)"
+        assert f"{told}: changing it takes a restart" in server.said
+        assert workers_of(server) == before
+
+
+def test_what_a_worker_says_begins_with_its_name(redis: RedisServer, upstream: Upstream) -> None:
+    upstream.default = Script(pieces=tuple("abcd"), delay=0.2)
+    with served(redis, 2, upstream) as server, server.open("POST", "/api/chat", body=ASK) as raw:
+        raw.event()
+        workers = workers_of(server)
+        server.signal(signal.SIGHUP)
+        server.wait_said("reloaded: all workers are new", 30)
+        (line,) = [line for line in server.said.splitlines() if "leaving" in line]
+        found = re.fullmatch(r"worker [12] \(process (\d+)\) is leaving: 1 answer goes on for at most 25 s", line)
+        assert found is not None, line
+        assert int(found[1]) in workers
+        redis.freeze()
+        server.wait_said("the store is away", 20)
+        redis.thaw()
+        lines = [line for line in server.said.splitlines() if "the store is away" in line]
+        assert all(re.match(r"worker [12] \(process \d+\): [A-Z]+: ", line) for line in lines), lines
+        raw.close()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_told_to_leave_under_load_it_exits_0(redis: RedisServer, number: signal.Signals) -> None:
     with served(redis, 2, settings="[server]\ndrain_timeout = 5\n") as server, Askers(server) as askers:
@@ -287,7 +320,7 @@ def test_a_signal_to_every_process_of_the_service_is_one_for_each(redis: RedisSe
         raw.event()
         for pid in workers_of(server):
             os.kill(pid, signal.SIGTERM)
-        server.wait_said("Tailrace is leaving")
+        server.wait_said("is leaving: 1 answer goes on for at most 25 s; a second signal ends it now")
         server.terminate()
         assert [event.event for event in raw.rest()[-2:]] == ["finish", "done"]
         assert server.wait() == 0
@@ -299,7 +332,7 @@ def test_a_second_signal_ends_all_workers_now(redis: RedisServer, upstream: Upst
     with served(redis, 2, upstream) as server, server.open("POST", "/api/chat", body=ASK) as raw:
         raw.event()
         server.terminate()
-        server.wait_said("Tailrace is leaving")
+        server.wait_said("is leaving: 1 answer goes on for at most 25 s; a second signal ends it now")
         server.terminate()
         assert server.wait(5) == 0
         raw.rest()

@@ -32,6 +32,7 @@ from tailrace.log import (
     Record,
 )
 from tailrace.log.fleet import Beat, Roster
+from tailrace.log.history import History
 from tailrace.observe import Counters
 from tailrace.runs.membership import Membership
 from tailrace.testing import FakeClock
@@ -58,6 +59,14 @@ class Sea(MemoryStore):
     def lose(self, log: str) -> None:
         """Forget a log, as a store does that was restarted empty: nobody is told."""
         self._forget(log)
+        self.ends.pop(log, None)
+
+    def go_back(self, log: str, offset: int) -> None:
+        """Be as it was when a log had come to `offset`, as a store is that loads a snapshot: nobody is told."""
+        found, said = self._logs[log], self._logs[log].history.read(0, offset)
+        found.history = History()
+        found.history.extend(said)
+        found.ended, found.expires = False, None
         self.ends.pop(log, None)
 
     async def append(self, batches: Sequence[Batch]) -> None:

@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from tailrace.errors import StoreError
+from tailrace.hub.pages import Place
 
 if TYPE_CHECKING:
     from tailrace.hub.subscription import Subscription
@@ -25,9 +26,10 @@ _END_OF_LOST = 15.0
 async def read_on(subscription: Subscription) -> None:
     """Read from the store until the tail takes over, or the subscription is closed."""
     try:
-        while _is_behind(subscription):
-            await subscription.wait_for_room()
-            await _read_page(subscription)
+        with Place(subscription.view.tail) as place:
+            while _is_behind(subscription):
+                await subscription.wait_for_room()
+                await _read_page(subscription, place)
     except StoreError as error:
         log.warning("a reader of %s was cut, since the store failed: %s", subscription.view.tail.log, error)
         subscription.abort("store")
@@ -41,9 +43,9 @@ def _is_behind(subscription: Subscription) -> bool:
     return not subscription.closed and subscription.epoch == tail.epoch and tail.since(subscription.cursor) is None
 
 
-async def _read_page(subscription: Subscription) -> None:
+async def _read_page(subscription: Subscription, place: Place) -> None:
     tail, before = subscription.view.tail, subscription.cursor
-    page = await tail.history(before)
+    page = await place.read(before)
     await subscription.wait_for_room()  # a heartbeat may have filled the sink meanwhile
     if not _is_behind(subscription):
         return

@@ -38,11 +38,16 @@ class Departure:
         self._moments: list[tuple[float, Subscription]] | None = None
 
     def step(self, *, elsewhere: bool) -> None:
-        """Send away whose moment has come, while there is an `elsewhere`. Called again and again."""
+        """Send away whose moment has come. Called again and again.
+
+        While there is no `elsewhere`, only the readers of channels go, and at once: no end is to be waited for.
+        """
         hub = self._hub
-        hub.dismissal, hub.dismisses_all = self._dismissal, elsewhere
+        hub.dismisses_all = elsewhere
         if not elsewhere:
+            hub.dismiss_lasting(self._dismissal)
             return
+        hub.dismissal = self._dismissal
         now = hub.clock.monotonic()
         if self._moments is None:
             drawn = [(self._moment(each, now), each) for each in hub.subscriptions]

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from tailrace.clock import SYSTEM, Clock
+from tailrace.hub.shelf import Shelf
 from tailrace.hub.subscription import Subscription
 from tailrace.hub.tail import Tail
 from tailrace.hub.wheel import Wheel
@@ -63,6 +64,7 @@ class Hub:
         self.clock = clock
         self.meter: Meter = meter if meter is not None else Counters()
         self.wheel = Wheel(clock)
+        self.shelf = Shelf()
         self.subscriptions: set[Subscription] = set()
         self.dismissal: Callable[[], Dismissal] | None = None  # set while this process sends its readers away
         self.dismisses_all = False  # also those of logs that end, since they can read on elsewhere
@@ -124,6 +126,10 @@ class Hub:
         tail.users -= 1
         if not tail.users:
             self._forget(tail)
+
+    def supersede(self, log: str) -> None:
+        """Have whoever opens a log from now on read the store's: what is here is not what everybody else gets."""
+        self._tails.pop(log, None)
 
     def _forget(self, tail: Tail) -> None:
         if self._tails.get(tail.log) is tail:

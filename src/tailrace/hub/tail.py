@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from tailrace.errors import StoreError, StoreUnavailable
+from tailrace.hub.pages import PAGE, Pages
 from tailrace.hub.renderer import Renderer
 from tailrace.hub.sink import Framing
 from tailrace.hub.view import FEW, View
@@ -23,16 +24,12 @@ from tailrace.log.backoff import Backoff
 if TYPE_CHECKING:
     from tailrace.hub.hub import Hub
 
-__all__ = ["PAGE", "Tail"]
+__all__ = ["Tail"]
 
 log = logging.getLogger("tailrace")
 
 _TELL_AFTER = 256
 """Hidden records after which a reader is told its position at the latest."""
-
-PAGE = 256
-"""Records read from the store at once."""
-
 
 _LONGEST = 1.0
 """Seconds between attempts at most to read from a store that is away: for so long may readers wait after its return."""
@@ -44,13 +41,6 @@ class Told(NamedTuple):
     epoch: str
     records: Sequence[Record]
     ends: bool
-
-
-class PageReading(NamedTuple):
-    """A page that is being read, and the tail's head when that began."""
-
-    head: int
-    task: asyncio.Task[Page | None]
 
 
 class Tail:
@@ -95,7 +85,7 @@ class Tail:
         # What somebody made of everything up to an offset, kept for others who want the same.
         self.snapshot: tuple[int, int, bytes] | None = None  # (made at this head, goes on past this offset, event)
         self._reading: asyncio.Task[None] | None = None
-        self._pages: dict[int, PageReading] = {}
+        self._pages: Pages | None = None  # most logs are never read from further back
         self._hole: tuple[int, int] | None = None  # offsets (before, behind) between which nothing was ever said
         self._changed: asyncio.Future[None] | None = None
 
@@ -154,40 +144,12 @@ class Tail:
             return False
         return True
 
-    # Reading what the window does not hold.
-
-    async def history(self, after: int) -> Page | None:
-        """A page of the store that goes on past `after`; it may begin a little before.
-
-        Pages begin at multiples of `PAGE`, so that readers near each other share the reading, and those
-        under way are never more than the log has.
-        """
-        begin = after - after % PAGE
-        reading = self._pages.get(begin)
-        if reading is None or reading.head <= after:  # a page that was asked for before there was anything past `after`
-            task = asyncio.create_task(self._read_patiently(begin))
-            reading = self._pages[begin] = PageReading(self.head, task)
-            task.add_done_callback(lambda done: self._page_read(begin, done))
-        return await asyncio.shield(reading.task)
-
-    async def _read_patiently(self, after: int) -> Page | None:
-        backoff = Backoff(longest=_LONGEST)
-        while True:
-            try:
-                return await self._read(after)
-            except StoreUnavailable as error:
-                log.warning("readers of %s wait for the store: %s", self.log, error)
-                await asyncio.sleep(backoff.wait())
-
-    async def _read(self, after: int) -> Page | None:
-        return await self.hub.store.read(self.log, after, PAGE)
-
-    def _page_read(self, begin: int, task: asyncio.Task[Page | None]) -> None:
-        reading = self._pages.get(begin)
-        if reading is not None and reading.task is task:
-            del self._pages[begin]
-        if not task.cancelled():
-            task.exception()  # for the readers, who may all have left by now
+    @property
+    def pages(self) -> Pages:
+        """What the window does not hold, for those who read it."""
+        if self._pages is None:
+            self._pages = Pages(self, self._window.largest)
+        return self._pages
 
     # Where the records come from: the store, by being followed, or a run that is produced here.
 
@@ -256,12 +218,14 @@ class Tail:
             self._reading = asyncio.create_task(self._reread())
 
     async def _reread(self) -> None:
-        backoff = Backoff(longest=_LONGEST)
+        backoff, told = Backoff(longest=_LONGEST), False
         while True:
             try:
                 await self._catch_up()
             except StoreUnavailable as error:
-                log.warning("what is missing of %s cannot be read now: %s", self.log, error)
+                if not told:
+                    log.warning("readers of %s wait for the store: %s", self.log, error)
+                    told = True
             except Exception:
                 log.exception("what is missing of %s could not be read", self.log)
             else:
@@ -274,7 +238,7 @@ class Tail:
         while self._early is not None:
             self._early.clear()  # the read shows it
             epoch = self.epoch
-            page = await self._read(self.head)
+            page = await self.hub.store.read(self.log, self.head, PAGE)
             if epoch != self.epoch:
                 continue  # a reader's page was quicker to show a newer one
             if page is None:
@@ -284,6 +248,8 @@ class Tail:
                 self.begin_epoch(page.head.epoch)
                 continue
             self._take_page(page)
+            if self.loading is not None and self.head < page.head.last:
+                self._skip_to(page.head.last - len(page.records))  # for nobody yet, the newest are enough
             if self.head >= page.head.last and all(map(self._take, self._early)):
                 self._early = None
         return True
@@ -293,12 +259,15 @@ class Tail:
         self.first = head.first
         if head.first - 1 > before:
             # Trimmed away unread: readers find out from the store, and are told.
-            self._window.clear()
-            self.head = head.first - 1
+            self._skip_to(head.first - 1)
             self.hub.mark(self)
         self._extend(page.records, head.last if head.ended else 0)
         if self.head == before < head.last:
             raise StoreError(f"the log has nothing past {before}, though its head is {head.last}")
+
+    def _skip_to(self, offset: int) -> None:
+        self._window.clear()
+        self.head = max(self.head, offset)
 
     def begin_epoch(self, epoch: str, head: int = 0) -> None:
         """Go on as another history, known up to `head`; every reader is told."""
@@ -307,7 +276,8 @@ class Tail:
         self.epoch, self.head, self.terminal = epoch, head, 0
         self._hole = None
         self._window.clear()
-        self._pages.clear()  # what is still being read is of the old one
+        if self._pages is not None:
+            self._pages.clear()
         for view in self._views.values():
             view.reset()
         self.hub.mark(self)
@@ -348,9 +318,11 @@ class Tail:
 
     def close(self) -> None:
         """Stop reading."""
-        for task in (self.loading, self._reading, *[reading.task for reading in self._pages.values()]):
+        for task in (self.loading, self._reading):
             if task is not None:
                 task.cancel()
+        if self._pages is not None:
+            self._pages.close()
 
 
 def _hole_in(before: int, records: Sequence[Record]) -> tuple[int, int]:

@@ -7,6 +7,7 @@ does not answer a cancel, or is gone without anybody having ended what it produc
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 
@@ -29,12 +30,18 @@ _ANSWER = 2.0
 """Seconds that a producer has to end a run after a letter: a thousand times what it needs."""
 _TOLD = 1.0
 """Seconds that a first viewer waits at most until the producer can know of it."""
+_SILENCE = 5.0
+"""Seconds without a word after which a producer is asked whether the run goes on; a store may have lost its end."""
+_LONGEST_SILENCE = 60.0
+"""Seconds between two such questions at most: models think for long, and each question is a beat more."""
+
+_ORPHANED = "nobody produces this answer any more; the store may have lost some of it"
 
 
 class _Watched:
     """A run elsewhere that is watched here, or was a moment ago. `told` is what the store knows; None: unknown."""
 
-    __slots__ = ("ending", "producer", "tail", "telling", "told", "viewers")
+    __slots__ = ("ask_at", "ending", "heard", "patience", "producer", "tail", "telling", "told", "viewers")
 
     def __init__(self, tail: Tail, producer: str) -> None:
         self.tail = tail
@@ -43,6 +50,19 @@ class _Watched:
         self.told: bool | None = False
         self.telling: asyncio.Task[None] | None = None
         self.ending = False
+        self.heard = -1  # the tail's head when it was last looked whether it says anything
+        self.patience = self.ask_at = 0.0
+
+    def is_silent(self, now: float) -> bool:
+        """Whether it has said nothing for so long that its producer is to be asked; each time later than before."""
+        heard, self.heard = self.heard, self.tail.head
+        if heard != self.heard:
+            self.patience, self.ask_at = _SILENCE, now + _SILENCE
+        if now < self.ask_at:
+            return False
+        self.patience = min(2 * self.patience, _LONGEST_SILENCE)
+        self.ask_at = now + self.patience
+        return True
 
     @property
     def lasts(self) -> bool:
@@ -152,11 +172,17 @@ class Elsewhere:
             if watched.lasts and not watched.ending and self._liveness.missing(watched.producer):
                 watched.ending = True
                 self._tasks.start(self._end_orphan(watched))
+            elif watched.lasts and watched.is_silent(self._hub.clock.monotonic()):
+                self._tasks.start(self._ask_after(watched))
+
+    async def _ask_after(self, watched: _Watched) -> None:
+        with contextlib.suppress(StoreUnavailable):  # it is asked again, if it stays silent
+            await self._fleet.send(watched.producer, str(Letter(Word.LOOK, watched.tail.epoch)))
 
     async def _end_orphan(self, watched: _Watched) -> None:
         """End a run whose producer is not on the roster: it was lost together with the roster that it stood on."""
         try:
-            if await self._end(watched.tail, interruption()):
+            if await self._end(watched.tail, interruption(_ORPHANED)):
                 self._hub.meter.add("leases.reaped")
                 log.warning("run %s was left without a producer; it was ended as interrupted", watched.tail.epoch)
         except StoreUnavailable as error:

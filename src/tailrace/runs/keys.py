@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from tailrace.errors import StoreError
+from tailrace.errors import StoreError, StoreUnavailable
 from tailrace.log import Coordination
+from tailrace.log.backoff import Backoff
 
-__all__ = ["Keys", "Taken"]
+__all__ = ["Claimed", "Keys", "Taken"]
 
 log = logging.getLogger("tailrace")
 
 _RUN_SECONDS = 86_400.0
 """How long a key is kept while its run goes on: longer than any run may take."""
+_LONGEST = 1.0
+"""Seconds between attempts at most to give a key up: for so long may it mean nothing after the store's return."""
 
 
 class Taken(NamedTuple):
@@ -25,12 +29,20 @@ class Taken(NamedTuple):
     fingerprint: str
 
 
+class Claimed(NamedTuple):
+    """A key in the store: its name there, and what stands for it."""
+
+    name: str
+    value: str
+
+
 class Keys:
     """The keys of a store."""
 
     def __init__(self, coordination: Coordination) -> None:
         self._coordination = coordination
-        self._names: dict[str, str] = {}  # of the runs that go on here
+        self._claimed: dict[str, Claimed] = {}  # of the runs that go on here
+        self._void: set[str] = set()  # the runs that never began, and whose key may still stand for them
 
     async def find(self, owner: str | None, key: str, is_there: Callable[[str], Awaitable[bool]]) -> Taken | None:
         """What a key is taken for; None where nobody has it, or where the store has lost the run that did.
@@ -42,7 +54,7 @@ class Keys:
         if standing is None:
             return None
         taken = Taken(*json.loads(standing))
-        if await is_there(taken.run):
+        if taken.run not in self._void and await is_there(taken.run):
             return taken
         await self._coordination.release(name, standing)
         return None
@@ -50,22 +62,43 @@ class Keys:
     async def claim(self, owner: str | None, key: str, mine: Taken) -> Taken:
         """Take a key for a run, unless it is taken; what stands.
 
-        A run over its time is gone with its key; until then the key outlives whatever the run does.
+        A run over its time is gone with its key; until then the key outlives whatever the run does. A claim that
+        raises may have been performed all the same: `give_up` the key then.
         """
-        name = _name(owner, key)
-        standing = Taken(*json.loads(await self._coordination.claim(name, json.dumps(mine), _RUN_SECONDS)))
+        claimed = Claimed(_name(owner, key), json.dumps(mine))
+        try:
+            standing = Taken(*json.loads(await self._coordination.claim(*claimed, _RUN_SECONDS)))
+        except BaseException:
+            self._void.add(mine.run)  # it may have been performed, and only its answer lost
+            raise
         if standing == mine:
-            self._names[mine.run] = name
+            self._claimed[mine.run] = claimed
         return standing
 
-    def pop(self, run: str) -> str | None:
-        """The name of the key that started a run here, which is over."""
-        return self._names.pop(run, None)
+    async def give_up(self, owner: str | None, key: str, mine: Taken) -> None:
+        """Have a key not stand for a run that never began, however long the store takes.
 
-    async def keep(self, name: str, seconds: float) -> None:
-        """Keep the key of an ended run for as long as the run."""
+        Else whoever repeats the request would get that run.
+        """
+        name, backoff = _name(owner, key), Backoff(longest=_LONGEST)
+        while True:
+            try:
+                await self._coordination.release(name, json.dumps(mine))
+            except StoreUnavailable:
+                await asyncio.sleep(backoff.wait())
+            else:
+                self._void.discard(mine.run)
+                return
+
+    def pop(self, run: str) -> Claimed | None:
+        """The key that started a run here, which is over."""
+        return self._claimed.pop(run, None)
+
+    async def keep(self, claimed: Claimed, seconds: float) -> None:
+        """Keep the key of an ended run for as long as the run, unless it stands for another by now."""
         try:
-            await self._coordination.extend(name, seconds)
+            if await self._coordination.lookup(claimed.name) == claimed.value:
+                await self._coordination.extend(claimed.name, seconds)
         except StoreError as error:
             log.warning("the idempotency key of an ended run is kept for longer than the run: %s", error)
 

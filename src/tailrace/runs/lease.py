@@ -11,9 +11,9 @@ import asyncio
 import logging
 from collections.abc import Collection, Sequence
 
-from tailrace.errors import StoreUnavailable
+from tailrace.errors import StoreError, StoreUnavailable
 from tailrace.hub import Hub
-from tailrace.log import RESERVED, Entry, Record
+from tailrace.log import RESERVED, Entry, Page, Record
 from tailrace.log.backoff import Backoff
 from tailrace.log.fleet import Fleet
 from tailrace.runs.liveness import BEAT, Liveness
@@ -41,6 +41,7 @@ class Lease:
         self._fleet = fleet
         self._liveness = liveness
         self._tasks = tasks
+        self._ends_unknown = False  # whether the store could not say how a run ended when it was last asked
 
     # The store takes nothing more.
 
@@ -53,27 +54,36 @@ class Lease:
     async def _conclude(self, run: Run) -> None:
         # First the store, then the viewers here: of all who try to end it one does, and only the store knows who.
         # What was shown first could be contradicted by what everybody else reads.
-        run.conclude(await self._end_of(run) or self._lost_end(run))
+        page = await self._end_of(run)
+        if run.tail.ended:
+            # Viewers here were shown all of it already; whoever comes from now on reads what everybody else does.
+            self._hub.supersede(run.tail.log)
+        elif page is not None:
+            run.tail.first = page.head.first
+        run.conclude((page.records if page is not None else ()) or self._lost_end(run))
 
-    async def _end_of(self, run: Run) -> Sequence[Record]:
-        """End a run's log unless that is done, and read how it ended, however long the store takes."""
+    async def _end_of(self, run: Run) -> Page | None:
+        """End a run's log unless that is done, and read how it ended, however long the store takes.
+
+        None where the store has lost the log once more.
+        """
         tail, backoff = run.tail, Backoff(longest=BEAT)
         entries = [Entry(*said) for said in run.last_words()]
         while True:
             try:
                 await self._fleet.seal(tail.log, tail.epoch, entries, run.options.keep, tail.meta)
                 page = await self._hub.store.read(tail.log, RESERVED, _END)
-            except StoreUnavailable as error:
-                log.warning("the end of run %s cannot be found out now: %s", run.id, error)
+            except StoreError as error:
+                if not self._ends_unknown:  # once for all runs: they may be thousands
+                    log.warning("how lost runs ended cannot be found out now: %s", error)
+                self._ends_unknown = True
                 await asyncio.sleep(backoff.wait())
             else:
-                if page is None or page.head.epoch != tail.epoch:
-                    return ()
-                tail.first = page.head.first
-                return page.records
+                self._ends_unknown = False
+                return page if page is not None and page.head.epoch == tail.epoch else None
 
     def _lost_end(self, run: Run) -> Sequence[Record]:
-        """An end for the viewers here where the store has none: it lost the log once more."""
+        """An end for the viewers here where the store has none."""
         now = self._hub.clock.time()
         return [Record(offset, *said, now) for offset, said in enumerate(run.last_words(), RESERVED + 1)]
 

@@ -15,6 +15,8 @@ class Word(StrEnum):
     """Somebody with the right to it wants the run cancelled."""
     UNWATCHED = "unwatched"
     """The last viewer that the run had here has left."""
+    LOOK = "look"
+    """Somebody waits here for more of the run, and has heard nothing for a while: does it go on at all?"""
 
 
 class Letter(NamedTuple):

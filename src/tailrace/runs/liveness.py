@@ -89,6 +89,10 @@ class Liveness:
         """Whether nobody else can have ended anything of this instance's by `now`."""
         return not self.doubtful and self._sent is not None and now - self._sent < _CERTAIN
 
+    def presumed_dead(self, now: float) -> bool:
+        """Whether others, if they are in touch with the store, may take this instance for dead by `now`."""
+        return self._sent is None or now - self._sent >= DEAD_AFTER
+
     @property
     def doubtful(self) -> bool:
         """Whether it has not been looked, since this instance was out of touch, what became of its own."""

@@ -64,6 +64,11 @@ class Membership:
         """Whether nobody else can have ended a run of this instance's by now."""
         return self.liveness.certain(self._clock.monotonic())
 
+    @property
+    def presumed_dead(self) -> bool:
+        """Whether others may take this instance for dead."""
+        return self.liveness.presumed_dead(self._clock.monotonic())
+
     async def join(self) -> None:
         """Give the first sign of life, and go on giving them. A store that is away is told them later."""
         self._fleet.on_wake(self._wake.set)

@@ -1,4 +1,4 @@
-"""What a run's log is created with: whose it is, who speaks in it, and who produces it."""
+"""What a run's log is called, and what it is created with: whose it is, who speaks in it, and who produces it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,28 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 
-__all__ = ["RunMeta"]
+__all__ = ["RunMeta", "log_of"]
+
+
+def log_of(run: str) -> str:
+    """The name of a run's log."""
+    return f"run:{run}"
 
 
 @dataclass(frozen=True, slots=True)
 class RunMeta:
     """`owner` is who may read it (None: whoever knows its id), `provider` the upstream's name.
 
-    Where a store is shared, `by` is the instance that produces it, and `keep` says for how many seconds it is
-    kept after its end (None: for good), for whoever writes that end in the producer's place.
+    Where a store is shared, `by` is the instance that produces it; `keep` says for how many seconds it is kept
+    after its end (None: for good), for whoever writes that end in the producer's place; and `model` is what
+    answers, for whoever finds nothing but such an end.
     """
 
     owner: str | None
     provider: str
     by: str | None = None
     keep: float | None = None
+    model: str = ""
 
     def __str__(self) -> str:
         return _written(self)
@@ -35,10 +42,12 @@ class RunMeta:
 @lru_cache(maxsize=1024)
 def _written(meta: RunMeta) -> str:
     said: dict[str, object] = {"owner": meta.owner, "provider": meta.provider}
-    return json.dumps(said if meta.by is None else said | {"by": meta.by, "keep": meta.keep})
+    if meta.by is not None:
+        said |= {"by": meta.by, "keep": meta.keep, "model": meta.model}
+    return json.dumps(said)
 
 
 @lru_cache(maxsize=1024)
 def _read(text: str) -> RunMeta:
     said = json.loads(text)
-    return RunMeta(said["owner"], said["provider"], said.get("by"), said.get("keep"))
+    return RunMeta(said["owner"], said["provider"], said.get("by"), said.get("keep"), said.get("model", ""))

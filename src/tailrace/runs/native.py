@@ -13,7 +13,7 @@ from json.encoder import encode_basestring
 from typing import Any
 
 from tailrace.errors import ErrorType, RunError
-from tailrace.log import Record
+from tailrace.log import RESERVED, Record
 from tailrace.runs.deltas import Text, Thinking, ToolCall
 from tailrace.runs.states import Status, ending
 from tailrace.sse import encode_block
@@ -134,7 +134,7 @@ class Summary:
     """What a run's records come to so far.
 
     `spoken` is the offset of the last record before those that tell the end, `created` and `ended` are
-    seconds since the epoch.
+    seconds since the epoch. Nobody knows when that was `created` of which the store has nothing but an end.
     """
 
     model: str = ""
@@ -176,7 +176,7 @@ class Summary:
     def add(self, records: Iterable[Record]) -> None:
         """Take the next records, in order."""
         for record in records:
-            if self.created is None:
+            if self.created is None and record.offset <= RESERVED:
                 self.created = record.at
             if record.event not in _ENDING:
                 self.spoken = record.offset

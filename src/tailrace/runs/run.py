@@ -36,6 +36,12 @@ _DOUBT = 0.5
 A store that is there answers within milliseconds. One that is away decides for nobody else either, so after
 this the viewers here are not kept waiting for it.
 """
+_LONG_DOUBT = 10.0
+"""The same, where this instance is out of touch for so long that others, if they are not, have ended its runs.
+
+Nobody can tell a store that is away from a way to it that is broken. If that lasts for longer still, viewers
+here may be told another end than all others: those who have read the whole answer are not kept for ever.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,7 @@ class RunEvents:
 
     Where others share the store: `refused` when it takes nothing more of this run, once; `deserted` when
     nobody has watched it here for its grace period, to be answered with `Run.found`. `certain` says whether
-    nobody else can have ended it by now.
+    nobody else can have ended it by now, `presumed_dead` whether it is likely that somebody has.
     """
 
     ended: Callable[[Run], None]
@@ -52,6 +58,7 @@ class RunEvents:
     refused: Callable[[Run], None] | None = None
     deserted: Callable[[Run], None] | None = None
     certain: Callable[[], bool] = lambda: True
+    presumed_dead: Callable[[], bool] = lambda: False
 
 
 class Run:
@@ -262,7 +269,9 @@ class Run:
     def _hold(self, records: Sequence[Record]) -> None:
         """Keep an end back: this process was out of touch, and the run may have been ended in its place."""
         self._held = records
-        asyncio.get_running_loop().call_later(_DOUBT, self._show_held)
+        # Who leaves has no time for more: its viewers are cut, and come back elsewhere.
+        doubt = _LONG_DOUBT if self._events.presumed_dead() and not self.patient else _DOUBT
+        asyncio.get_running_loop().call_later(doubt, self._show_held)
 
     def _show_held(self) -> None:
         held, self._held = self._held, ()
@@ -290,10 +299,13 @@ class Run:
         self._events.refused(self)
 
     def last_words(self) -> Sequence[Said]:
-        """The end that the log is to get if it has none: what viewers here were told, else that it broke."""
-        if self.tail.ended:
+        """The end that the log is to get if it has none: how the run failed here, else that it broke.
+
+        Not that it is finished, though viewers here were told so: the store lacks some of what was said.
+        """
+        if self.tail.ended and self.status is not Status.FINISHED:
             return self._last_words
-        return interruption("this answer was cut off from its store; what was said before is kept", self.usage)
+        return interruption("this answer was cut off from its store, which may have lost some of it", self.usage)
 
     def conclude(self, records: Sequence[Record]) -> None:
         """Show the end that the run has in the store, if the viewers here have seen none."""

@@ -7,7 +7,7 @@ is produced here has a `Run` object.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Collection
+from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from tailrace.log import RESERVED, Coordination, Position, Record, Verdict, Writ
 from tailrace.log.fleet import Fleet
 from tailrace.runs.instance import Instance, cancelled
 from tailrace.runs.keys import Keys, Taken
-from tailrace.runs.meta import RunMeta
+from tailrace.runs.meta import RunMeta, log_of
 from tailrace.runs.native import RETRY, NativeRenderer, Summary, start_entry
 from tailrace.runs.options import RunOptions
 from tailrace.runs.producer import Producer, discard
@@ -56,14 +56,21 @@ class Runs:
         self._tasks = Tasks()
         self._patient = False
         self.live: dict[str, Run] = {}
-        self._instance = Instance(hub, fleet, self.live, self._tasks) if fleet is not None else None
+        self._ours: set[str] = set()  # the logs that are produced here, until the store has all of them
+        self._instance = Instance(hub, fleet, self.live, self._ours, self._tasks) if fleet is not None else None
         self._events = self._heard_by(self._instance)
 
     def _heard_by(self, instance: Instance | None) -> RunEvents:
         if instance is None:
             return RunEvents(self._on_ended, self._on_stored)
-        lease = instance.lease
-        return RunEvents(self._on_ended, self._on_stored, lease.on_refused, lease.on_deserted, instance.certain)
+        return RunEvents(
+            self._on_ended,
+            self._on_stored,
+            refused=instance.lease.on_refused,
+            deserted=instance.lease.on_deserted,
+            certain=instance.certain,
+            presumed_dead=instance.presumed_dead,
+        )
 
     async def join(self) -> None:
         """Take this instance's place among those that share the store, where it is shared."""
@@ -83,8 +90,8 @@ class Runs:
         meta = self._meta(options)
         # What every run says first is created with it: one call of the store less for each.
         first = [] if refused else [Record(1, *start_entry(name, options.model), self._hub.clock.time())]
-        await self._hub.store.create(_log(name), name, meta, first)
-        tail = self._hub.produce(_log(name), name, meta)
+        await self._begin_log(name, meta, first)
+        tail = self._hub.produce(log_of(name), name, meta)
         if first:
             tail.append(first)
             tail.on_stored(1)
@@ -93,6 +100,14 @@ class Runs:
         self.live[name] = run
         self._hub.meter.add("runs.started")
         return run
+
+    async def _begin_log(self, run: str, meta: str, first: Sequence[Record]) -> None:
+        self._ours.add(log_of(run))
+        try:
+            await self._hub.store.create(log_of(run), run, meta, first)
+        except BaseException:
+            self._ours.discard(log_of(run))
+            raise
 
     async def start_once(self, key: str, fingerprint: str, options: RunOptions, producer: Producer) -> str:
         """Start a run unless `key` of the same owner started one already; the id of the one that stands.
@@ -112,16 +127,20 @@ class Runs:
         return standing.run
 
     async def _is_there(self, run: str) -> bool:
-        return run in self.live or await self._hub.store.head(_log(run)) is not None
+        return run in self.live or await self._hub.store.head(log_of(run)) is not None
 
     async def _claim(self, key: str, run: Run, fingerprint: str) -> Taken:
         """Take a key for a run that has not begun; one that comes too late never begins."""
-        mine, standing = Taken(run.id, fingerprint), None
+        owner, mine = run.options.owner, Taken(run.id, fingerprint)
         try:
-            standing = await self._keys.claim(run.options.owner, key, mine)
-        finally:
-            if standing != mine:
-                run.cancel(RunError(ErrorType.CALLER_CANCELLED, "the same request was started elsewhere"))
+            standing = await self._keys.claim(owner, key, mine)
+        except BaseException:
+            # It may have been performed all the same: whoever was given the key meanwhile is told what is true.
+            run.cancel(RunError(ErrorType.TAILRACE_INTERRUPTED, "the store failed before this answer began; ask again"))
+            self._tasks.start(self._keys.give_up(owner, key, mine))
+            raise
+        if standing != mine:
+            run.cancel(RunError(ErrorType.CALLER_CANCELLED, "the same request was started elsewhere"))
         return standing
 
     async def refuse(self, options: RunOptions) -> Run:
@@ -144,8 +163,8 @@ class Runs:
         """
         attached = await self.attach(run, owner)
         tail = attached.tail
-        # Where the store has lost what was said, an end is all that is there to begin with.
-        after, prelude = tail.first - 1, b""
+        # From the very beginning: where the store has lost it, that is told, though the end is all that is left.
+        after, prelude = 0, b""
         if cursor is not None:
             verdict = await self._judge(cursor, attached)
             if verdict.recovered and tail.ended and verdict.after == tail.head:
@@ -180,6 +199,8 @@ class Runs:
             if offset <= RESERVED:
                 return
             await instance.lease.look_at(run)
+        else:
+            await self._hub.store.head(tail.log)  # one that is away cannot say that nobody has seen this: it raises
         await tail.wait_for(lambda: tail.ended or tail.head >= offset, _CATCH_UP)
 
     async def _snapshot(self, tail: Tail) -> tuple[int, bytes]:
@@ -199,7 +220,7 @@ class Runs:
             run.watch()
             unwatch = run.unwatch
         elif self._instance is not None:
-            unwatch = await self._using(tail, self._instance.elsewhere.enter(tail))
+            unwatch = await self._using(tail, self._instance.enter(tail))
         return Reading(tail, NativeRenderer(), after, prelude, on_closed=unwatch)
 
     async def _using(self, tail: Tail, work: Awaitable[Result]) -> Result:
@@ -224,19 +245,23 @@ class Runs:
 
     async def _open(self, run: str) -> tuple[str | None, Tail]:
         """Find a run that has ended, or that another process produces: its owner and its tail."""
-        tail = await self._hub.open(_log(run))
+        tail = await self._hub.open(log_of(run))
         if tail is None:
             raise RunNotFound(run)
         return RunMeta.parse(tail.meta).owner, tail
 
     async def summary(self, run: str, owner: str | None) -> Summary:
         """What a run's records come to so far. Raises `RunNotFound`."""
-        return await self._summary((await self.attach(run, owner)).tail)
+        attached = await self.attach(run, owner)
+        if attached.run is None and self._instance is not None:
+            self._instance.suspect(attached.tail)
+        return await self._summary(attached.tail)
 
     async def _summary(self, tail: Tail) -> Summary:
         """What a tail's records come to; the caller's use of the tail is over."""
         summary = await self._fold(tail)
-        summary.provider = summary.provider or RunMeta.parse(tail.meta).provider
+        meta = RunMeta.parse(tail.meta)
+        summary.model, summary.provider = summary.model or meta.model, summary.provider or meta.provider
         self._hub.close(tail)
         return summary
 
@@ -284,10 +309,11 @@ class Runs:
         self._hub.meter.add("tokens", run.usage["output_tokens"])
 
     def _on_stored(self, run: Run) -> None:
+        self._ours.discard(run.tail.log)
         self._hub.close(run.tail)
-        name = self._keys.pop(run.id)
-        if name is not None and run.options.keep is not None:
-            self._tasks.start(self._keys.keep(name, run.options.keep))
+        claimed = self._keys.pop(run.id)
+        if claimed is not None and run.options.keep is not None:
+            self._tasks.start(self._keys.keep(claimed, run.options.keep))
 
     # Leaving.
 
@@ -331,7 +357,7 @@ class Runs:
     def _meta(self, options: RunOptions) -> str:
         if self._instance is None:
             return str(RunMeta(options.owner, options.provider))
-        return str(RunMeta(options.owner, options.provider, self._instance.name, options.keep))
+        return str(RunMeta(options.owner, options.provider, self._instance.name, options.keep, options.model))
 
 
 async def _settled(tasks: Collection[asyncio.Future[None]], patience: float) -> None:
@@ -339,7 +365,3 @@ async def _settled(tasks: Collection[asyncio.Future[None]], patience: float) -> 
         _, late = await asyncio.wait(tasks, timeout=patience)
         for task in late:
             task.cancel()
-
-
-def _log(run: str) -> str:
-    return f"run:{run}"

@@ -45,6 +45,7 @@ _HEAD_TOO_LARGE = _refusal(
     "431 Request Header Fields Too Large", "head_too_large", f"Request line and headers may be {HEAD_BYTES} bytes."
 )
 _HEAD_TOO_SLOW = _refusal("408 Request Timeout", "head_timeout", "The request's head did not arrive in time.")
+_LEAVING = _refusal("503 Service Unavailable", "draining", "The server is leaving; send the request again.")
 _BODY_TOO_SLOW = _refusal("408 Request Timeout", "body_timeout", "The request's body stopped arriving.")
 
 
@@ -142,6 +143,14 @@ class BoundedProtocol(HttpToolsProtocol):
             self._last = True
         else:
             request.keep_alive = False
+
+    def stop_waiting(self) -> None:
+        """Refuse a request whose body is still on its way: the process is about to end."""
+        request = self._newest
+        waits = request is not None and request is self._answering and request.more_body
+        if request is not None and waits and not request.response_started:
+            self._refuse(_LEAVING)
+            self.transport.close()
 
     def on_message_complete(self) -> None:
         """Note that the request is whole, also where it was answered before."""

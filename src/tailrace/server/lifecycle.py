@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import signal
 import socket
 from collections.abc import Iterator, Sequence
@@ -22,10 +23,12 @@ from typing import Any, cast
 import click
 import uvicorn
 from uvicorn._compat import asyncio_run
+from uvicorn.config import LOGGING_CONFIG
 from uvicorn.importer import ImportFromStringError, import_from_string
 
-from tailrace.errors import SettingsError, StoreError
+from tailrace.errors import SettingsError, TailraceError
 from tailrace.facade import Tailrace
+from tailrace.server.lifespan import Lifespan
 from tailrace.server.line import LEAVE, NOW, READY, RETIRE, Line
 from tailrace.server.peers import WorkerPeers
 from tailrace.server.protocol import LaneProtocol, lane_protocol
@@ -49,7 +52,7 @@ def serve(settings: Settings, seat: Seat | None = None) -> int:
         return _run(LeavingServer(config_of(app, settings), settings, tailrace))
     peers = WorkerPeers(seat)
     tailrace, app = assemble(settings, peers)
-    return _run(Worker(config_of(app, settings), settings, tailrace, seat, peers))
+    return _run(Worker(config_of(app, settings, _name(seat)), settings, tailrace, seat, peers))
 
 
 def run(app: str, settings: Settings) -> int:
@@ -66,12 +69,13 @@ def run(app: str, settings: Settings) -> int:
     return _run(LeavingServer(config, settings, None))
 
 
-def config_of(app: Any, settings: Settings) -> uvicorn.Config:
-    """uvicorn's configuration, as settings say."""
+def config_of(app: Any, settings: Settings, speaker: str = "") -> uvicorn.Config:
+    """uvicorn's configuration, as settings say. Each line that is logged begins with its `speaker`."""
     server = settings.server
     return uvicorn.Config(
         app,
         http=lane_protocol(server.write_timeout),
+        log_config=_logging(speaker) if speaker else LOGGING_CONFIG,
         log_level="info",
         backlog=BACKLOG,
         access_log=False,
@@ -80,6 +84,20 @@ def config_of(app: Any, settings: Settings) -> uvicorn.Config:
         forwarded_allow_ips=list(server.trusted_proxies),
         timeout_graceful_shutdown=_AFTERMATH,
     )
+
+
+def _name(seat: Seat) -> str:
+    """What operators call this process, a worker: during a reload there are two in a seat."""
+    return f"{seat.name} (process {os.getpid()})"
+
+
+def _logging(speaker: str) -> dict[str, Any]:
+    """uvicorn's own way of logging, for whatever logs in this process, and with its name."""
+    formatters = {
+        name: {**formatter, "fmt": f"{speaker}: {formatter['fmt']}"}
+        for name, formatter in LOGGING_CONFIG["formatters"].items()
+    }
+    return {**LOGGING_CONFIG, "formatters": formatters, "root": {"handlers": ["default"], "level": "WARNING"}}
 
 
 def _run(server: LeavingServer) -> int:
@@ -92,9 +110,9 @@ def _run(server: LeavingServer) -> int:
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     try:
         asyncio_run(server.serve(sockets=[listener]), loop_factory=server.config.get_loop_factory())
-    except StoreError as error:
+    except TailraceError as error:
         click.echo(f"tailrace: {error}", err=True)
-        return 2
+        return 1
     return 0
 
 
@@ -106,6 +124,8 @@ class LeavingServer(uvicorn.Server):
         self._settings = settings.server
         self._tailrace = tailrace
         self._listener: socket.socket | None = None
+        self.name = "Tailrace"
+        """What operators call this process."""
         self._told = False
         self._leaving: asyncio.Task[None] | None = None
 
@@ -117,11 +137,16 @@ class LeavingServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and say so: from then on requests are served and signals are heard.
 
-        Raises `StoreError` where the store cannot be opened: out of a lifespan it would come as a traceback.
+        Raises `TailraceError` where that is impossible, as `StoreError` where the store cannot be opened: out of a
+        lifespan it would come as a traceback.
         """
         if self._tailrace is not None:
             await self._tailrace.start()
-        await super().startup(sockets)
+        with Lifespan(self.config) as lifespan:
+            try:
+                await super().startup(sockets)
+            except SystemExit:  # it has said that the application did not start, and would exit with a code of its own
+                raise lifespan.failure or TailraceError("the application did not start") from None
         # What is loaded by now stays: to look through it again in each full collection took 3 % of a relay's CPU.
         gc.collect()
         gc.freeze()
@@ -182,8 +207,7 @@ class LeavingServer(uvicorn.Server):
         if tailrace is not None:
             tailrace.draining = True
         if tailrace is not None and tailrace.runs.live:
-            going_on = f"{len(tailrace.runs.live)} answers go on for at most {settings.drain_timeout:g} s"
-            click.echo(f"Tailrace is leaving: {going_on}; a second signal ends them now", err=True)
+            self._tell_leaving(len(tailrace.runs.live), succeeded=succeeded)
         if not succeeded:
             await asyncio.sleep(settings.drain_delay)
         await self._close_listener(serve_queue=not succeeded)
@@ -194,6 +218,25 @@ class LeavingServer(uvicorn.Server):
         await self._hear_newcomers()
         if settings.drain_timeout:
             await self._wait_for_streams(settings.drain_timeout)
+
+    def _tell_leaving(self, answers: int, *, succeeded: bool) -> None:
+        go_on = "1 answer goes on" if answers == 1 else f"{answers} answers go on"
+        # Nobody who replaces a worker is about to signal it.
+        hint = "" if succeeded else f"; a second signal ends {'it' if answers == 1 else 'them'} now"
+        click.echo(f"{self.name} is leaving: {go_on} for at most {self._settings.drain_timeout:g} s{hint}", err=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop. Requests that are not here by then are refused: uvicorn would cancel them with a traceback each."""
+        refusing = asyncio.get_running_loop().call_later(_AFTERMATH / 2, self._refuse_unfinished)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            refusing.cancel()
+
+    def _refuse_unfinished(self) -> None:
+        for connection in tuple(self.server_state.connections):
+            if isinstance(connection, LaneProtocol):
+                connection.stop_waiting()
 
     async def _wait_for_streams(self, seconds: float) -> None:
         """Give an application that drains by itself its time."""
@@ -245,6 +288,7 @@ class Worker(LeavingServer):
         self, config: uvicorn.Config, settings: Settings, tailrace: Tailrace, seat: Seat, peers: WorkerPeers
     ) -> None:
         super().__init__(config, settings, tailrace)
+        self.name = _name(seat)
         self._seat = seat
         self._peers = peers
         self._line: Line | None = None

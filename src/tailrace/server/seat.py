@@ -35,6 +35,11 @@ class Seat:
         if not 0 <= self.number < self.of:
             raise ValueError(f"there is no seat {self.number} of {self.of}")
 
+    @property
+    def name(self) -> str:
+        """What operators call the one who sits here."""
+        return f"worker {self.number + 1}"
+
     @classmethod
     def parse(cls, text: str) -> Seat:
         """Read a seat's text. Raises `ValueError`."""

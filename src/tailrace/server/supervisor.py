@@ -50,7 +50,7 @@ def supervise(settings: Settings, workers: int) -> int:
             raise SettingsError(f"{folder} is too long a path for sockets; set TMPDIR to a shorter one")
         listeners = listen_together(server.host, server.port, server.write_timeout, workers)
         # Just as this process was started: the interpreter's options and the way to the module too.
-        command = [sys.executable, *sys.orig_argv[1:]]
+        command = [sys.executable, *sys.orig_argv[1:], "--joins", settings.store.named]
         return asyncio.run(Supervisor(command, listeners, Path(folder)).run())
 
 

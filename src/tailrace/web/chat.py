@@ -42,9 +42,9 @@ class Chat:
     def routes(self) -> Sequence[BaseRoute]:
         """Where they are found."""
         return (
-            StreamRoute("/api/chat", self.post, methods=["POST"]),
-            StreamRoute("/api/chat", self.get, methods=["GET"]),
-            StreamRoute("/api/chat/{run}", self.attach, methods=["GET"]),
+            StreamRoute(self._tailrace, "/api/chat", self.post, methods=["POST"]),
+            StreamRoute(self._tailrace, "/api/chat", self.get, methods=["GET"]),
+            StreamRoute(self._tailrace, "/api/chat/{run}", self.attach, methods=["GET"]),
             Route("/api/chat/{run}", self.delete, methods=["DELETE"]),
         )
 

@@ -36,7 +36,7 @@ class Events:
         """Where they are found."""
         return (
             Route("/events/{channel}", self.publish, methods=["POST"]),
-            StreamRoute("/events/{channel}", self.read, methods=["GET"]),
+            StreamRoute(self._tailrace, "/events/{channel}", self.read, methods=["GET"]),
             Route("/events/{channel}", self.drop, methods=["DELETE"]),
         )
 

@@ -9,10 +9,12 @@ from starlette.requests import Request
 from starlette.routing import Match, Route
 
 from tailrace.errors import StoreUnavailable
-from tailrace.facade import Answered, come_back, cursor_of
+from tailrace.facade import Answered, Tailrace, cursor_of
 from tailrace.web.accepts import wants_json
 
 __all__ = ["StreamRoute", "allowed"]
+
+Endpoint = Callable[[Request], Awaitable[Answered]]
 
 
 class StreamRoute(Route):
@@ -21,12 +23,12 @@ class StreamRoute(Route):
     A resume that comes while the store is away is answered with a stream, not with an error.
     """
 
-    def __init__(self, path: str, endpoint: Callable[[Request], Awaitable[Answered]], methods: Sequence[str]) -> None:
-        super().__init__(path, _resumable(endpoint), methods=methods)
+    def __init__(self, tailrace: Tailrace, path: str, endpoint: Endpoint, methods: Sequence[str]) -> None:
+        super().__init__(path, _resumable(tailrace, endpoint), methods=methods)
         self.methods = set(methods)
 
 
-def _resumable(endpoint: Callable[[Request], Awaitable[Answered]]) -> Callable[[Request], Awaitable[Answered]]:
+def _resumable(tailrace: Tailrace, endpoint: Endpoint) -> Endpoint:
     @wraps(endpoint)
     async def answer(request: Request) -> Answered:
         try:
@@ -34,7 +36,7 @@ def _resumable(endpoint: Callable[[Request], Awaitable[Answered]]) -> Callable[[
         except StoreUnavailable:
             if cursor_of(request.scope) is None or wants_json(request.headers):
                 raise
-            return come_back
+            return tailrace.come_back()
 
     return answer
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tailrace.log.address import StoreAddress
+from tailrace.errors import SettingsError
 from tailrace.server.commands.terminal import note
 from tailrace.server.seat import Seat
 from tailrace.server.settings import Settings, load
@@ -25,13 +25,23 @@ __all__ = ["command"]
 )
 @click.option("--config", type=click.Path(path_type=Path), help="The settings. [default: tailrace.toml, where it is]")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes on the port.")
+@click.option("--joins", hidden=True, help="The store of the other workers, given to a worker by its supervisor.")
 @click.option("--seat", hidden=True, type=Seat.parse, help="Given to a worker by its supervisor.")
 def command(
-    host: str | None, port: str | None, store: str | None, config: Path | None, *, workers: int, seat: Seat | None
+    host: str | None,
+    port: str | None,
+    store: str | None,
+    config: Path | None,
+    *,
+    workers: int,
+    joins: str | None,
+    seat: Seat | None,
 ) -> int:
     """Serve chat and channels."""
     settings = load(config, os.environ, {"host": host, "port": port, "store": store})
-    if seat is None and workers > 1:
+    if joins is not None:
+        _check_same(settings, joins)
+    elif workers > 1:
         _check_shared(settings, workers)
     for each in settings.notes if seat is None else ():
         note(each)
@@ -44,8 +54,14 @@ def command(
     return serve(settings, seat)
 
 
+def _check_same(settings: Settings, joins: str) -> None:
+    named = settings.store.named
+    if named != joins:
+        raise SettingsError(f"[store] is {named} now, but the workers are on {joins}: changing it takes a restart")
+
+
 def _check_shared(settings: Settings, workers: int) -> None:
-    address = StoreAddress.parse(settings.store.url)
+    address = settings.store.address
     if not address.shared:
         told = f"{workers} workers need a store that they share; {address.shown} belongs to one process"
         raise click.BadParameter(f"{told} (--store redis://host:6379/0 is shared)", param_hint="'--workers'")

@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 # A day bounds what must end (a TOML `inf` or a slip in the unit would hang a shutdown), a month what is kept.
+_PREFIX: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 Duration = Annotated[float, Meta(gt=0, le=86_400)]
 DurationOrZero = Annotated[float, Meta(ge=0, le=86_400)]
 Kept = Annotated[float, Meta(ge=0, le=31 * 86_400)]
@@ -148,7 +149,7 @@ class Store(Section, frozen=True, kw_only=True):
 
     url: str = "memory://"
     """May have a password in it, so it is not in `repr`; `address.shown` is what a message may show."""
-    prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")] = "tailrace"
+    prefix: str = "tailrace"
     """Stands before every key that a shared store holds for this installation."""
 
     def __post_init__(self) -> None:
@@ -157,6 +158,13 @@ class Store(Section, frozen=True, kw_only=True):
             StoreAddress.parse(self.url)
         except SettingsError as problem:
             raise SettingsError(f"url: {problem}") from None
+        if not _PREFIX.fullmatch(self.prefix):
+            raise SettingsError(f"prefix: expected 1 to 64 of A-Z a-z 0-9 . _ : -; got {self.prefix!r}")
+
+    @property
+    def named(self) -> str:
+        """Which store it is: two that are named alike hold the same logs. Without a password."""
+        return f"{self.address.shown} (prefix {self.prefix})"
 
     @property
     def address(self) -> StoreAddress:
