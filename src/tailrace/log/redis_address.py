@@ -94,7 +94,7 @@ class RedisAddress:
         return f"{name}{kind}://{hosts}{path}"
 
 
-_ESCAPED: Final = "in a user or password, write @ / : ? # % as %40 %2F %3A %3F %23 %25"
+_ESCAPED: Final = "in a user or password write @ / : ? # % as %40 %2F %3A %3F %23 %25"
 
 
 def _hosts(topology: Topology, text: str) -> Iterator[tuple[str, int]]:
@@ -107,7 +107,7 @@ def _hosts(topology: Topology, text: str) -> Iterator[tuple[str, int]]:
         port = int(found["port"] or usual) if found else 0
         # What stands there may be a password whose "@" or "/" was not escaped.
         if found is None or not 0 < port < 65536:
-            raise SettingsError(f"no host[:port] where one should be: expected {EXPECTED}; {_ESCAPED}")
+            raise SettingsError(f"no host[:port] where one should be; {_ESCAPED}; expected {EXPECTED}")
         yield found["v6"] or found["name"], port
 
 
@@ -121,7 +121,9 @@ def _path(topology: Topology, text: str) -> tuple[str, int]:
     if topology == "cluster" and database not in {"", "0"}:
         raise SettingsError("a cluster has one database; nothing stands after its hosts")
     if not re.fullmatch(r"[0-9]{0,5}", database):
-        raise SettingsError(f"the database is a number: expected {EXPECTED}; {_ESCAPED}")
+        if "@" in text:
+            raise SettingsError(f"an @ behind the /; {_ESCAPED}")
+        raise SettingsError("what stands last is the database, a number: /0, or nothing")
     return service, int(database or 0)
 
 

@@ -98,7 +98,7 @@ class Store(Protocol):
 
     @property
     def failing_since(self) -> float | None:
-        """Since when it takes nothing that is written, in seconds since the epoch; None while it does."""
+        """Since when it takes nothing that is written, or tells nothing of it, in seconds since the epoch."""
         ...
 
     async def open(self) -> None:
@@ -142,7 +142,10 @@ class Store(Protocol):
         ...
 
     async def read(self, log: str, after: int, limit: int) -> Page | None:
-        """Read at most `limit` records past offset `after`, from the oldest retained if those are gone."""
+        """Read at most `limit` records past offset `after`, from the oldest retained if those are gone.
+
+        They may be fewer where they are large: one at least, if there is any.
+        """
         ...
 
     async def drop(self, log: str) -> Head:

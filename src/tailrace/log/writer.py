@@ -109,8 +109,9 @@ class Writer:
             try:
                 await self._store.append(batches)
             except StoreUnavailable as error:
-                backoff = backoff or Backoff(longest=_LONGEST)
-                log.warning("the store cannot take %d batches now: %s", len(batches), error)
+                if backoff is None:  # it says itself when it is back
+                    backoff = Backoff(longest=_LONGEST)
+                    log.warning("the store cannot take what is said now, which waits for it: %s", error)
                 await asyncio.sleep(backoff.wait())
             except LogEnded as error:
                 log.warning("the store refused an append: %s", error)

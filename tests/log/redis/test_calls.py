@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoPermissionError, NoScriptError, ResponseError
 
 from tailrace.errors import StoreError, StoreUnavailable
 from tailrace.log.redis import calls as calls_module
-from tailrace.log.redis.calls import Call, Calls
+from tailrace.log.redis.calls import Call, Calls, Turn
 from tailrace.log.redis.replies import NotNow
 from tailrace.log.redis.scripts import Scripts
 from tailrace.log.redis.servers import Command
@@ -21,6 +21,7 @@ pytestmark = pytest.mark.anyio
 
 PUBLISH = Scripts(sharded=False).publish
 LOOK = Scripts(sharded=False).look
+BEAT = Scripts(sharded=False).beat
 
 
 class Scripted:
@@ -64,9 +65,15 @@ async def calls(servers: Scripted, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     await calls.close()
 
 
-def ask(calls: Calls, word: str, script: Any = PUBLISH) -> asyncio.Task[Any]:
+def ask(calls: Calls, word: str, script: Any = PUBLISH, turn: Turn = Turn.RUNS) -> asyncio.Task[Any]:
     """Call a script with a word."""
-    return asyncio.create_task(calls.call(script, ("k",), word))
+    return asyncio.create_task(calls.call(script, ("k",), word, turn=turn))
+
+
+async def ticks() -> None:
+    """Let everything come as far as it does without an answer."""
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 async def test_what_is_called_in_one_tick_leaves_together(calls: Calls, servers: Scripted) -> None:
@@ -182,9 +189,6 @@ async def test_a_call_has_its_time_and_no_more(
     with pytest.raises(StoreUnavailable) as told:
         await calls.call(PUBLISH, ("k",), "a")
     assert told.value.retry_after == 1
-    assert calls.failing_since is not None
-    servers.answer(0)
-    await eventually(lambda: calls.failing_since is None)
 
 
 async def test_nothing_is_called_before_it_is_open_or_after_it_was_closed(servers: Scripted) -> None:
@@ -207,3 +211,127 @@ async def test_nothing_is_called_before_it_is_open_or_after_it_was_closed(server
 async def test_calling_nothing_asks_nobody(calls: Calls, servers: Scripted) -> None:
     assert await calls.run(()) == []
     assert not servers.asked
+
+
+# Turns.
+
+
+async def test_a_beat_waits_for_no_pipeline_and_leaves_before_what_was_asked_earlier(
+    calls: Calls, servers: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls_module, "_PIPELINE_CALLS", 1)
+    asked = []
+    for word in "abcdefgh":
+        asked.append(ask(calls, word, turn=Turn.EVENTS))
+        await ticks()
+    assert len(servers.asked) == 2
+    beat = ask(calls, "beat", BEAT, Turn.FLEET)
+    await ticks()
+    assert servers.words(2)[0] == "beat"
+    servers.answer(2)
+    assert await beat == "beat"
+    await leave(calls, asked)
+
+
+async def leave(calls: Calls, asked: Sequence[asyncio.Task[Any]]) -> None:
+    """Have whatever was asked come to its end."""
+    await calls.close()
+    await asyncio.gather(*asked, return_exceptions=True)
+
+
+async def test_some_of_each_turn_leaves_with_every_pipeline(
+    calls: Calls, servers: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls_module, "_PIPELINE_CALLS", 0)
+    asked = [ask(calls, f"{turn.name}{number}", turn=turn) for turn in reversed(Turn) for number in (1, 2)]
+    await ticks()
+    assert servers.words(0) == ["FLEET1", "RUNS1", "EVENTS1", "PAGES1"]
+    assert servers.words(1) == ["FLEET2", "RUNS2", "EVENTS2", "PAGES2"]
+    await leave(calls, asked)
+
+
+async def test_who_publishes_to_a_store_that_is_behind_is_told_at_once_and_nobody_else(
+    calls: Calls, servers: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    for word in "abc":
+        asked.append(ask(calls, word, turn=Turn.EVENTS))
+        await ticks()
+    monkeypatch.setattr(calls_module, "_PIPELINE_CALLS", 2)
+    monkeypatch.setattr(calls_module, "_BEHIND", -1.0)  # `c` has waited for too long now
+    with pytest.raises(StoreUnavailable, match="behind"):
+        await calls.call(PUBLISH, ("k",), "d", turn=Turn.EVENTS)
+    beat = ask(calls, "beat", BEAT, Turn.FLEET)
+    await ticks()
+    servers.answer(2)
+    assert await beat == "beat"
+    assert calls.failing_since is None
+    await leave(calls, asked)
+
+
+async def test_who_publishes_to_a_store_that_is_away_waits_as_it_may_be_back_in_a_moment(
+    calls: Calls, servers: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls_module, "_PIPELINE_CALLS", 0)
+    monkeypatch.setattr(calls_module, "_BEHIND", -1.0)
+    first = ask(calls, "a", turn=Turn.EVENTS)
+    await ticks()
+    servers.answer(0, StoreUnavailable("gone"))
+    await ticks()
+    second = ask(calls, "b", turn=Turn.EVENTS)
+    await eventually(lambda: len(servers.asked) == 2)
+    servers.answer(1)
+    assert await first == "a"
+    await eventually(lambda: second.done() or len(servers.asked) == 3)
+    if not second.done():
+        servers.answer(2)
+    assert await second == "b"
+
+
+async def test_what_waits_of_one_turn_leaves_the_room_of_the_others(
+    calls: Calls, servers: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls_module, "_WAITING_BYTES", 10)
+    published = ask(calls, "xxxxxxxx", turn=Turn.EVENTS)
+    await ticks()
+    with pytest.raises(StoreUnavailable, match="too much waits"):
+        await calls.call(PUBLISH, ("k",), "yyyy", turn=Turn.EVENTS)
+    appended = ask(calls, "yyyy")
+    await ticks()
+    servers.answer(1)
+    assert await appended == "yyyy"
+    await leave(calls, [published])
+
+
+# Rights.
+
+
+async def test_a_right_that_was_taken_away_is_not_back_because_another_call_passes(
+    calls: Calls, servers: Scripted
+) -> None:
+    both = ask(calls, "a"), ask(calls, "beat", BEAT)
+    await eventually(lambda: servers.asked)
+    servers.answer(0, [NoPermissionError("NOPERM"), "beat"])
+    assert await both[1] == "beat"
+    assert calls.failing_since is not None
+    await eventually(lambda: len(servers.asked) == 2)
+    servers.answer(1)
+    assert await both[0] == "a"
+    assert calls.failing_since is None
+
+
+async def test_a_refusal_that_does_not_come_again_is_over_after_a_while(
+    calls: Calls, servers: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = ask(calls, "a")
+    await eventually(lambda: servers.asked)
+    servers.answer(0, [NoPermissionError("NOPERM")])
+    refused.cancel()
+    await asyncio.wait((refused,))
+    assert calls.failing_since is not None
+    monkeypatch.setattr(calls_module, "_REFUSED_FOR", -1.0)
+    beat = ask(calls, "beat", BEAT)
+    await eventually(lambda: len(servers.asked) == 2)
+    servers.answer(1)
+    assert await beat == "beat"
+    assert calls.failing_since is None

@@ -78,7 +78,7 @@ async def test_a_beat_that_did_not_come_through_is_made_up_for_by_the_next(
     await fleet.watch("s")
     fleet.on_restored()
 
-    async def away(calls: object) -> list[object]:
+    async def away(calls: object, **turn: object) -> list[object]:
         raise StoreUnavailable("away")
 
     with monkeypatch.context() as patched:

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 
 from redis.exceptions import MovedError, RedisError
 
+from tailrace.clock import Clock
 from tailrace.errors import StoreError
 from tailrace.log.backoff import Backoff
 from tailrace.log.redis.connection import Connection, Words
@@ -28,6 +29,8 @@ log = logging.getLogger("tailrace")
 _SILENCE: Final = 2.0
 """Seconds without a word from the server before it is asked for one, and as long again before it counts as lost."""
 _LONGEST_REST: Final = 1.0
+_MOMENT: Final = 2.0
+"""Seconds without messages that are not worth a word: connections are lost now and then."""
 _CHUNK: Final = 1000
 """Subscriptions that are written in one turn of the loop: some milliseconds' worth."""
 _MESSAGES: Final = frozenset({b"message", b"smessage"})
@@ -60,10 +63,11 @@ class Feed:
     There is never more than one command for a channel without its answer, so an answer always tells how it stands.
     """
 
-    def __init__(self, servers: Servers, shard: Shard, audience: Audience) -> None:
+    def __init__(self, servers: Servers, shard: Shard, audience: Audience, clock: Clock) -> None:
         self.shard = shard
         self._servers = servers
         self._audience = audience
+        self._clock = clock
         prefix = b"s" if servers.sharded else b""
         self._subscribe, self._unsubscribe = prefix + b"subscribe", prefix + b"unsubscribe"
         self._wanted: set[bytes] = set()
@@ -73,7 +77,8 @@ class Feed:
         self._asked: set[bytes] = set()  # the channels among them
         self._flush_soon: asyncio.Handle | None = None
         self._connection: Connection | None = None
-        self._failing = False
+        self._silent_since: float | None = clock.time()
+        self._said_so = False
         self.task = asyncio.ensure_future(self._keep())
         """Ends after `close`."""
 
@@ -81,6 +86,12 @@ class Feed:
     def idle(self) -> bool:
         """Whether nobody wants anything of it."""
         return not self._wanted
+
+    @property
+    def failing_since(self) -> float | None:
+        """Since when nothing can be heard of this shard, in seconds since the epoch, if for more than a moment."""
+        since = self._silent_since
+        return since if since is not None and self._clock.time() - since > _MOMENT else None
 
     def want(self, channel: bytes) -> None:
         """Subscribe, together with whatever else this tick brings."""
@@ -148,13 +159,24 @@ class Feed:
                 self._asked.discard(channel)
                 (self._on.add if kind == self._subscribe else self._on.discard)(channel)
                 self._touch(channel)
-                if self._failing:
-                    self._failing = False
-                    log.warning("messages of other instances arrive again")
+                self._on_sound()
         elif kind == self._unsubscribe:  # the slot has moved away, and the server says so by itself
             self._on.discard(channel)
             self._audience.on_lost((channel,))
             self._audience.on_misplaced(channel)
+
+    def _on_sound(self) -> None:
+        self._silent_since = None
+        if self._said_so:
+            self._said_so = False
+            log.warning("messages of other instances arrive again")
+
+    def _on_silence(self, told: str) -> None:
+        if self._silent_since is None:
+            self._silent_since = self._clock.time()
+        if self.failing_since is not None and not self._said_so:
+            self._said_so = True
+            log.warning("messages of other instances do not arrive: %s", told)
 
     def _on_refusal(self, error: RedisError) -> None:
         kind, channel = self._owed.popleft() if self._owed else _PONG
@@ -183,9 +205,7 @@ class Feed:
                 told = await self._use(connection)
                 if loop.time() - begun > _SILENCE:  # else this server takes connections, and nothing more
                     backoff = Backoff(longest=_LONGEST_REST)
-            if not self._failing:
-                self._failing = True
-                log.warning("messages of other instances do not arrive: %s", told)
+            self._on_silence(told)
             self._audience.on_misplaced(None)
             await asyncio.sleep(backoff.wait())
 

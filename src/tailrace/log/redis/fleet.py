@@ -14,7 +14,7 @@ from typing import Any, Final
 from tailrace.log.fleet import Beat, Roster
 from tailrace.log.position import new_run_id
 from tailrace.log.record import Entry
-from tailrace.log.redis.calls import Call, Calls
+from tailrace.log.redis.calls import Call, Calls, Turn
 from tailrace.log.redis.keys import Keys
 from tailrace.log.redis.logs import Logs, milliseconds
 from tailrace.log.redis.messages import decoded, encoded
@@ -69,7 +69,7 @@ class RedisFleet:
             calls.append(Call(None, keys[2:], ("SREM", keys[2], *ended)))
         calls += [self._watch(log) for log in to_watch if log in self._watched]
         try:
-            beats, mail = (await self._calls.run(calls))[0]
+            beats, mail = (await self._calls.run(calls, turn=Turn.FLEET))[0]
         except BaseException:
             self._to_delete += read
             self._ended += ended
@@ -97,14 +97,14 @@ class RedisFleet:
         """Take another instance off the roster."""
         keys = self._keys
         gone = ("DEL", keys.mail(instance), keys.logs(instance))
-        await self._calls.run(
-            (Call(None, (keys.beats,), ("HDEL", keys.beats, instance)), Call(None, (keys.beats,), gone))
-        )
+        off = Call(None, (keys.beats,), ("HDEL", keys.beats, instance))
+        await self._calls.run((off, Call(None, (keys.beats,), gone)), turn=Turn.FLEET)
 
     async def send(self, instance: str, letter: str) -> None:
         """Leave a letter for an instance, and wake it."""
         keys = (self._keys.mail(instance), self._keys.wake(instance))
-        await self._calls.call(self._scripts.send, keys, secrets.token_hex(8), encoded(letter), _MAIL)
+        words = (secrets.token_hex(8), encoded(letter), _MAIL)
+        await self._calls.call(self._scripts.send, keys, *words, turn=Turn.FLEET)
 
     def on_wake(self, wake: Callable[[], None]) -> None:
         """Have `wake` called when there may be letters."""
@@ -128,7 +128,7 @@ class RedisFleet:
     async def produced_by(self, instance: str) -> Sequence[str]:
         """The logs that an instance has created and not ended."""
         key = self._keys.logs(instance)
-        return [decoded(log) for log in await self._calls.call(None, (key,), "SMEMBERS", key)]
+        return [decoded(log) for log in await self._calls.call(None, (key,), "SMEMBERS", key, turn=Turn.FLEET)]
 
     async def seal(
         self, log: str, epoch: str, entries: Sequence[Entry], keep: float | None, meta: str | None = None
@@ -143,7 +143,7 @@ class RedisFleet:
     async def watch(self, log: str) -> None:
         """Say that somebody reads `log` here."""
         self._watched.add(log)
-        await self._calls.run((self._watch(log),))
+        await self._calls.run((self._watch(log),), turn=Turn.FLEET)
 
     def _watch(self, log: str) -> Call:
         return Call(self._scripts.join, (self._keys.watchers(log),), (_DAY, self.name))
@@ -152,12 +152,13 @@ class RedisFleet:
         """Say that nobody reads `log` here any more."""
         self._watched.discard(log)
         key = self._keys.watchers(log)
-        await self._calls.call(None, (key,), "SREM", key, self.name)
+        await self._calls.call(None, (key,), "SREM", key, self.name, turn=Turn.FLEET)
 
     async def watchers(self, log: str) -> frozenset[str]:
         """The instances that somebody reads `log` on."""
         key = self._keys.watchers(log)
-        return frozenset([name.decode() for name in await self._calls.call(None, (key,), "SMEMBERS", key)])
+        names = await self._calls.call(None, (key,), "SMEMBERS", key, turn=Turn.FLEET)
+        return frozenset([name.decode() for name in names])
 
     def on_restored(self) -> None:
         """Say once more, with the next beats, what is read here: a store that was away may have lost it."""

@@ -34,7 +34,7 @@ class Followed:
     def learn(self, state: State) -> None:
         """Take a state as told, where there is nothing to compare with yet: whoever follows has seen it."""
         if not self.epoch:
-            head, self.produced = state
+            head, self.produced = state.head, state.produced
             self.epoch, self.offset, self.ended = head.epoch, head.last, head.ended
 
     def contradicts(self, records: Sequence[Record]) -> bool:

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from itertools import islice
 from typing import Any
 
-from tailrace.errors import StoreError
+from tailrace.errors import StoreError, StoreUnavailable
 from tailrace.log.backoff import Backoff
 from tailrace.log.position import Position
 from tailrace.log.redis.followed import Followed
@@ -131,8 +131,11 @@ class Following:
             self._wake.clear()
             try:
                 await self.compare()
+            except StoreUnavailable as error:  # `calls` has told
+                log.debug("followed logs cannot be compared with the store now: %s", error)
+                backoff = backoff or Backoff(longest=_PERIOD)
             except StoreError as error:
-                log.warning("followed logs cannot be compared with the store now: %s", error)
+                log.warning("followed logs cannot be compared with the store: %s", error)
                 backoff = backoff or Backoff(longest=_PERIOD)
             except Exception:
                 log.exception("followed logs could not be compared with the store")
@@ -229,8 +232,9 @@ class Following:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            # What could not be told now is found again at the next comparison.
-            log.warning("what is missing of a followed log could not be told: %s", error)
+            # It is found again at the next comparison; that the store is away, `calls` has told.
+            away = isinstance(error, StoreUnavailable)
+            log.log(logging.DEBUG if away else logging.WARNING, "readers could not be told of news: %s", error)
 
 
 def _parsed(followed: Followed, message: bytes) -> Message | None:

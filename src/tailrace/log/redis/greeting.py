@@ -70,7 +70,8 @@ class Access:
                     await connection.close(f"{endpoint} will not do")
                     raise
         except TimeoutError:
-            raise StoreUnavailable(f"{endpoint} has not answered for {PATIENCE:g} s") from None
+            told = f"{endpoint} has not answered for {PATIENCE:g} s"
+            raise StoreUnavailable(f"{told}; does it speak TLS?" if self.tls else told) from None
 
     async def _greet(self, connection: Connection) -> dict[str, Any]:
         hello: Words = ("HELLO", 2)
@@ -91,8 +92,9 @@ class Access:
 
     def _refused(self, endpoint: Endpoint, error: RedisError) -> str:
         if isinstance(error, AuthenticationError):
+            if not self.password:  # what Redis says to that is a lesson on HELLO
+                return f"{endpoint} wants a password: write redis://:password@host, or user:password@host"
             who = f"user {self.user!r} with this password" if self.user else "this password"
-            who = who if self.password else "those who give no password"
             return f"{endpoint} refuses {who} ({error})"
         if "unknown command" in str(error):
             return f"{endpoint} is older than 6.2: Redis from 6.2 on is needed, or Valkey"

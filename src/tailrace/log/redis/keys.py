@@ -6,6 +6,8 @@ them at once, and the log's channel of messages is on the same server.
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 __all__ = ["Keys"]
 
 
@@ -38,7 +40,8 @@ class Keys:
 
     def name(self, name: str) -> str:
         """A name that is taken once."""
-        return f"{self._prefix}name:{name}}}"
+        # Names are made of what callers say: escaped, no blank, quote or brace of theirs is in a key.
+        return f"{self._prefix}name:{quote(name, safe=':', errors='surrogatepass')}}}"
 
     def mail(self, instance: str) -> str:
         """The letters for an instance."""

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from tailrace.clock import SYSTEM, Clock
 from tailrace.errors import StoreUnavailable
 from tailrace.log.redis.feed import Feed
 from tailrace.log.redis.servers import Servers
@@ -51,9 +52,14 @@ class Listener:
     """The subscriptions of this process. Neither of the two callbacks may block."""
 
     def __init__(
-        self, servers: Servers, on_message: Callable[[str, bytes], None], on_restored: Callable[[], None]
+        self,
+        servers: Servers,
+        on_message: Callable[[str, bytes], None],
+        on_restored: Callable[[], None],
+        clock: Clock = SYSTEM,
     ) -> None:
         self._servers = servers
+        self._clock = clock
         self._tell = on_message
         self._tell_restored = on_restored
         self._channels: dict[bytes, _Channel] = {}
@@ -63,6 +69,13 @@ class Listener:
         self._unsettled = asyncio.Event()
         self._routing: asyncio.Task[None] | None = None
         self._closed = False
+
+    @property
+    def failing_since(self) -> float | None:
+        """Since when messages do not arrive, in seconds since the epoch; None while they do, or did a moment ago."""
+        return min(
+            [feed.failing_since for feed in self._feeds.values() if feed.failing_since is not None], default=None
+        )
 
     def subscribe(self, channel: str) -> None:
         """Have `on_message` told of what is said on `channel`; once is enough. Needs a running event loop."""
@@ -158,7 +171,7 @@ class Listener:
     def _feed(self, shard: Shard) -> Feed:
         feed = self._feeds.get(shard)
         if feed is None:
-            feed = self._feeds[shard] = Feed(self._servers, shard, self)
+            feed = self._feeds[shard] = Feed(self._servers, shard, self, self._clock)
         return feed
 
     async def _route(self) -> None:

@@ -49,12 +49,11 @@ class Servers:
 
     async def open(self) -> None:
         """Connect, trying for up to 5 seconds. Raises `StoreError` that says what was tried and what failed."""
-        backoff, attempts = Backoff(longest=1.0), 0
+        backoff, attempts, told = Backoff(longest=1.0), 0, "no answer"
         try:
             async with asyncio.timeout(_OPENING):
                 while True:
                     attempts += 1
-                    told = "no answer"
                     try:
                         return await self._shards.open()
                     except StoreUnavailable as error:

@@ -1,7 +1,7 @@
 """The Redis store as the floors above see it: logs that all instances share, and who is told of them here.
 
 Whatever is written is acknowledged by Redis before it returns; every instance that follows a log is told of it
-by a message. Retention is by count and by keys that expire with their age: sizes are not looked at.
+by a message. Retention is by count and by bytes, and by keys that expire with their age.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from tailrace.log.redis.keys import Keys
 from tailrace.log.redis.listener import Listener
 from tailrace.log.redis.logs import Logs
 from tailrace.log.redis.names import RedisCoordination
+from tailrace.log.redis.rights import check_rights
 from tailrace.log.redis.scripts import Scripts
 from tailrace.log.redis.servers import Servers
 from tailrace.log.redis.states import State
@@ -30,7 +31,7 @@ __all__ = ["RedisStore"]
 
 
 class RedisStore:
-    """Logs in Redis, all its keys under `prefix`. `retention` is the channels', by count and by age.
+    """Logs in Redis, all its keys under `prefix`. `retention` is the channels'.
 
     `coordination` and `fleet` are the other two things that instances share; `calls` has figures on what is asked.
     """
@@ -47,24 +48,29 @@ class RedisStore:
     ) -> None:
         self._servers = Servers.of(address)
         self._keys = Keys(prefix)
-        scripts = Scripts(sharded=self._servers.sharded)
+        self._scripts = scripts = Scripts(sharded=self._servers.sharded)
         self.calls = Calls(self._servers, clock)
         self._logs = Logs(self.calls, self._keys, scripts, retention or Retention(), clock)
         self.coordination = RedisCoordination(self.calls, self._keys, scripts)
         self.fleet = RedisFleet(self._logs, self.calls, self._keys, scripts)
         self._following = Following(self._logs, self._confirm)
-        self._listener = Listener(self._servers, self._on_message, self._on_restored)
+        self._listener = Listener(self._servers, self._on_message, self._on_restored, clock)
 
     @property
     def failing_since(self) -> float | None:
-        """When Redis began to take nothing, in seconds since the epoch; None while it does."""
-        return self.calls.failing_since
+        """When Redis began to take nothing, or to tell nothing, in seconds since the epoch; None while it does both."""
+        return min(filter(None, (self.calls.failing_since, self._listener.failing_since)), default=None)
 
     # Coming and going.
 
     async def open(self) -> None:
         """Connect. Raises `StoreError` that says what was tried and what to do."""
         await self._servers.open()
+        try:
+            await check_rights(self._servers, self._keys, self._scripts)
+        except BaseException:
+            await self._servers.close()
+            raise
         self.calls.open()
         self._listener.subscribe(self.fleet.channel)
         self._following.start()

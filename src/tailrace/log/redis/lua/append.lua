@@ -4,7 +4,7 @@
 -- A repeat passes over what is there. A log that somebody else has sealed remembers up to where its producer
 -- had come: that much may be repeated, all else is refused, though its offsets are below the end.
 local epoch, first, ends, keep, alive = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1', ARGV[4], ARGV[5]
-local state = redis.call('HMGET', head, 'epoch', 'last', 'ended', 'said')
+local state = redis.call('HMGET', head, 'epoch', 'last', 'ended', 'said', 'held')
 if state[1] ~= epoch then
   return 0
 end
@@ -16,8 +16,8 @@ end
 if state[3] or first > said + 1 then
   return 0
 end
-add(ends and '.' or '=', epoch, said + 1, 6 + said + 1 - first)
-redis.call('HSET', head, 'last', final)
+local held = (tonumber(state[5]) or 0) + add(ends and '.' or '=', epoch, said + 1, 6 + said + 1 - first)
+redis.call('HSET', head, 'last', final, 'held', held)
 if ends then
   redis.call('HSET', head, 'ended', 1)
   redis.call('PEXPIRE', head, keep)

@@ -1,11 +1,11 @@
 -- Appends to a channel, beginning it if need be; its epoch, and the offset of the last record.
 -- ARGV: operation, a fresh epoch, the epoch and the newest offset that the publisher knows of, how many records to
--- keep (0: all), milliseconds to keep them, milliseconds to keep the rest, records...
+-- keep and how much they may weigh (0: all), milliseconds to keep them, milliseconds to keep the rest, records...
 -- An operation that was done answers as before. A history that ends before what somebody was shown has lost
 -- something: it goes on as another epoch, else an offset would come to mean two things.
 local operation, fresh, known, seen = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local kept, age, alive = tonumber(ARGV[5]), ARGV[6], ARGV[7]
-local epoch, last = unpack(redis.call('HMGET', head, 'epoch', 'last'))
+local kept, most, age, alive = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], ARGV[8]
+local epoch, last, held = unpack(redis.call('HMGET', head, 'epoch', 'last', 'held'))
 if not epoch then
   epoch, last = fresh, 0
   begin(epoch)
@@ -17,14 +17,41 @@ local done = redis.call('ZSCORE', operations, operation)
 if done then
   return {epoch, tonumber(done)}
 end
+local count = redis.call('XLEN', records)
+held = count > 0 and tonumber(held) or 0 -- nothing is, once the records have expired
 local first = last + 1
-last = last + #ARGV - 7
-add('+', epoch, first, 8)
+last = last + #ARGV - 8
+held = held + add('+', epoch, first, 9)
 redis.call('HSET', head, 'last', last)
+count = count + #ARGV - 8
 redis.call('ZADD', operations, last, operation)
-if kept > 0 then
-  redis.call('XTRIM', records, 'MAXLEN', kept)
+
+-- Only when there is a sixteenth too much: then all of that, as a look at each costs as much as the rest of a call.
+local full = (kept > 0 and count > kept + math.floor(kept / 16)) or (most > 0 and held > most + most / 16)
+
+-- How many of the oldest there are too many, about: by bytes, as many as would be if all weighed the same.
+local function surplus()
+  local by_count = kept > 0 and count - kept or 0
+  local by_weight = most > 0 and math.ceil((held - most) / held * count) or 0
+  return math.min(math.max(by_count, by_weight), count - 1)
 end
+
+-- Few are looked at in one go: their text is copied for it.
+local oldest
+repeat
+  local looked = full and surplus() > 0 and redis.call('XRANGE', records, oldest or '-', '+', 'COUNT', math.min(surplus(), 16))
+  for _, entry in ipairs(looked or {}) do
+    if surplus() <= 0 then
+      break
+    end
+    held, count = held - weight(entry[2][2]), count - 1
+    oldest = (tonumber(entry[1]:match('%d+')) + 1) .. '-0'
+  end
+until not looked or #looked == 0
+if oldest then
+  redis.call('XTRIM', records, 'MINID', oldest)
+end
+redis.call('HSET', head, 'held', held)
 redis.call('ZREMRANGEBYSCORE', operations, '-inf', last - (kept > 0 and kept or 1000))
 redis.call('PEXPIRE', records, age)
 redis.call('PEXPIRE', operations, age)

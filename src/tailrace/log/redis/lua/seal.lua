@@ -13,7 +13,7 @@ if state[1] ~= epoch or state[3] then
   return state[1] == epoch and state[4] == sealer and 1 or 0
 end
 local said = tonumber(state[2])
-add('.', epoch, first, 7)
+redis.call('HINCRBY', head, 'held', add('.', epoch, first, 7))
 redis.call('HSET', head, 'ended', 1, 'said', said, 'sealer', sealer, 'last', first + #ARGV - 7)
 redis.call('PEXPIRE', head, keep)
 redis.call('PEXPIRE', records, keep)
