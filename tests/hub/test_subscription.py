@@ -5,13 +5,12 @@ from __future__ import annotations
 import gc
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from random import Random
 
 import pytest
 
-from tailrace.hub import EventRenderer, Framing, Hub, Joined, Reading, Subscription, Tail, View
-from tailrace.log import Batch, Entry, MemoryStore, Record, Retention
+from tailrace.hub import Departure, EventRenderer, Framing, Hub, Joined, Reading, Subscription, Tail, View
+from tailrace.log import Batch, Entry, MemoryStore, Position, Record, Retention
 from tailrace.log.backoff import Backoff
 from tailrace.sse import HEARTBEAT
 from tailrace.testing import FakeClock
@@ -354,11 +353,8 @@ async def test_a_reader_behind_whose_log_is_gone_is_cut() -> None:
 # Records that cannot be shown.
 
 
-@dataclass(frozen=True)
-class Breaking:
+class Breaking(EventRenderer):
     """A renderer that breaks on `bad`."""
-
-    hides = False
 
     def render(self, epoch: str, records: Sequence[Record]) -> list[bytes]:
         """Render, unless it breaks."""
@@ -504,6 +500,7 @@ async def test_leaving_is_said_once_whoever_says_it() -> None:
 
 @pytest.mark.parametrize("state", ["live", "full", "behind", "waiting for the store"])
 async def test_a_viewer_that_leaves_leaves_nothing_behind(state: str) -> None:
+    before = _kept()  # by tracebacks of other tests, which pytest holds on to
     store = SlowStore(Random(2), Retention(events=10_000))
     hub = new_hub(store, write_timeout=1e6)
     await store.publish(LOG, [Entry("", "x")] * 2000)
@@ -520,6 +517,78 @@ async def test_a_viewer_that_leaves_leaves_nothing_behind(state: str) -> None:
     assert not store._relays
     assert len(hub.wheel) == 0
     del subscription, sink
-    gc.collect()
-    assert not [thing for thing in gc.get_objects() if isinstance(thing, Subscription | View | Tail | Joined)]
+    assert not _kept() - before
     hub.wheel.close()
+
+
+def _kept() -> set[int]:
+    gc.collect()
+    return {id(thing) for thing in gc.get_objects() if isinstance(thing, Subscription | View | Tail | Joined)}
+
+
+# A view whose readers know nothing of the hub's own events.
+
+
+class Foreign(EventRenderer):
+    """A view of somebody else's format, with its own signs."""
+
+    @property
+    def heartbeat(self) -> bytes:
+        return b"event: ping\ndata: {}\n\n"
+
+    def control(self, event: str, data: object, position: Position | None, retry: int | None) -> bytes | None:  # type: ignore[override]  # None is what is tried
+        return None
+
+    def broken(self) -> bytes | None:
+        return b"event: error\ndata: broken\n\n"
+
+
+def foreign(tail: Tail, framing: Framing = Framing.CHUNKED) -> ListSink:
+    sink = ListSink(framing)
+    tail.users += 1
+    Reading(tail, Foreign(), 0).begin(framing).bind(sink)
+    return sink
+
+
+async def test_a_foreign_view_is_kept_alive_by_its_own_sign() -> None:
+    hub = new_hub(heartbeat=10)
+    tail = hub.produce("run:r", "r", "")
+    sink = foreign(tail)
+    passes(hub, 11)
+    assert [event.event for event in received(sink)] == ["ping"]
+    hub.abort_all()
+
+
+async def test_readers_of_a_foreign_view_are_kept_to_the_end_while_others_are_sent_away() -> None:
+    hub = new_hub()
+    tail = hub.produce("run:r", "r", "")
+    native, kept = ListSink(), foreign(tail)
+    tail.users += 1
+    Reading(tail, EventRenderer(), 0).begin(Framing.PLAIN).bind(native)
+    leaving = Departure(hub, lambda: ("reconnect", {}, 500), 1, lambda: 0.0)
+    leaving.step(elsewhere=True)
+    late = foreign(tail)
+    assert (native.finished, kept.finished, late.finished) == (True, False, False)
+    tail.append([record(1, "a"), record(2, "b")], ends=True)
+    await settle()
+    for sink in (kept, late):
+        assert texts(sink) == ["a", "b"]
+        assert body(sink.all)[1], "the stream ended in order"
+
+
+@pytest.mark.parametrize("lost", ["epoch", "trimmed"])
+async def test_a_reader_of_a_foreign_view_that_missed_something_is_ended_by_its_error(lost: str) -> None:
+    hub = new_hub()
+    tail = hub.produce("run:r", "r", "")
+    sink = foreign(tail)
+    tail.append([record(1, "a")])
+    await settle()
+    if lost == "epoch":
+        tail.begin_epoch("another")
+    else:
+        (subscription,) = hub.subscriptions
+        subscription.skip_to(7)
+    await settle()
+    assert texts(sink) == ["a", "broken"]
+    assert body(sink.all)[1], "the stream ended in order"
+    assert not hub.subscriptions

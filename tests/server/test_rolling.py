@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 
 import pytest
 
@@ -40,6 +41,9 @@ def test_a_rolling_restart_changes_no_answer_starts_none_twice_and_fails_for_nob
         for number in range(2):
             published.append(publish(front, f"before {number}"))
             assert fleet.restart(number) < DRAIN_TIMEOUT
+            # A rollout goes on when the balancer sends requests to the new one, not when that one listens.
+            fresh = fleet.instances[number].pid
+            until(partial(answers, front, fresh))
             published.append(publish(front, f"after {number}"))
         crowd.enough()
         asked = crowd.members[READERS:]
@@ -52,6 +56,11 @@ def test_a_rolling_restart_changes_no_answer_starts_none_twice_and_fails_for_nob
         until(lambda: all(each.ids[-1] == published[-1] for each in readers))
         for each in readers:
             assert (each.ids[1:], each.troubles, each.cuts) == (published, [], [])
+
+
+def answers(front: Address, pid: int) -> bool:
+    """Whether it was this process that answered through the proxy."""
+    return bool(ask(front, "GET", "/health").json()["pid"] == pid)
 
 
 def publish(front: Address, data: str) -> str:

@@ -93,11 +93,11 @@ def test_a_run_whose_process_was_killed_is_read_to_its_end_and_is_not_started_ag
     assert len(upstream.seen) == 1
 
 
-def refused(*arguments: str) -> str:
-    """What a server that does not start says, which is one line."""
+def refused(*arguments: str, code: int = 1) -> str:
+    """What a server that does not start says, which is one line, as it exits with `code`."""
     command = [sys.executable, "-m", "tailrace", "serve", "--port", "0", *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
-    assert done.returncode == 2, done
+    assert done.returncode == code, done
     assert done.stderr.count("\n") == 1 + done.stderr.count("default model"), done.stderr
     return done.stderr
 
@@ -114,7 +114,7 @@ def test_a_file_that_cannot_be_the_store_is_one_clear_line_at_start(tmp_path: Pa
     assert "it is a directory" in refused("--store", f"sqlite:///{tmp_path}")
     assert "there is no directory" in refused("--store", f"sqlite:///{tmp_path}/nowhere/x.db")
     assert "file is not a database" in refused("--store", f"sqlite:///{tmp_path}/text.db")
-    assert "--store: expected memory://, sqlite:///" in refused("--store", "sqlite://x.db")
+    assert "--store: expected memory://, sqlite:///" in refused("--store", "sqlite://x.db", code=2)
 
 
 def test_a_full_disk_degrades_the_server_and_it_recovers_when_there_is_space(

@@ -62,7 +62,8 @@ class WorkerPeers:
             return []
 
     async def _reply(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.closing(writer), contextlib.suppress(OSError, TimeoutError):
+        # Cancelled where the loop ends: asyncio's streams log that as an error in Python 3.11.
+        with contextlib.closing(writer), contextlib.suppress(OSError, TimeoutError, asyncio.CancelledError):
             async with asyncio.timeout(_PATIENCE):
                 answer = self._answers.get((await reader.readline()).decode().strip())
                 if answer is not None:
