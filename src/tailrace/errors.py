@@ -19,6 +19,7 @@ into an HTTP problem, a record of a run or a line on a terminal is left to the f
     ├── Unreachable           (ConnectionError)  our Python client: no server answered, however often it tried
     └── RunError                             why a run did not finish; `type` is one of `ErrorType`
         └── ProviderError                    the upstream's part of them; `status` where HTTP gave one
+            └── Saturated (chat.places)      a bound of ours: no place came free among a provider's streams
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class ErrorType(StrEnum):
     PROVIDER_REJECTED = "provider_rejected"
     """Another 4xx: the provider will not answer this request, however often it is asked."""
     PROVIDER_FAILED = "provider_failed"
-    """Another 5xx, or an error event inside the stream."""
+    """Another 5xx, 408 or 409, or an error event inside the stream."""
     PROVIDER_CUT = "provider_cut"
     """The connection broke in the middle of the answer."""
     PROVIDER_INCOMPLETE = "provider_incomplete"

@@ -57,8 +57,9 @@ class Options:
 
     `heartbeat`: silence before a comment is sent. `write_timeout`: how long a socket may take nothing.
     `grace`: how long a run goes on unwatched (None: to its end). `keep_ended`: how long an ended run can be
-    read. `drain_timeout`: how long leaving may take. `history`: what channels keep. `prefix`: what the names
-    of all that is kept in a shared store begin with.
+    read. `max_run_bytes`: how much a run may say, `max_ahead`: how much of that may be ahead of its quickest
+    viewer before its producer has to wait. `drain_timeout`: how long leaving may take. `history`: what
+    channels keep. `prefix`: what the names of all that is kept in a shared store begin with.
     """
 
     heartbeat: float = 15.0
@@ -66,6 +67,7 @@ class Options:
     grace: float | None = 10.0
     keep_ended: float = 900.0
     max_run_bytes: int = 8_388_608
+    max_ahead: int = 4_194_304
     drain_timeout: float = 25.0
     history: Retention = field(default_factory=Retention)
     prefix: str = "tailrace"
@@ -76,8 +78,9 @@ class Options:
             seconds = getattr(self, name)
             if seconds is not None and not seconds >= 0:
                 raise ValueError(f"{name} must be 0 seconds or more, not {seconds}")
-        if self.max_run_bytes < 1:
-            raise ValueError(f"max_run_bytes must be 1 or more, not {self.max_run_bytes}")
+        for name in ("max_run_bytes", "max_ahead"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}")
 
 
 class Tailrace:
@@ -168,7 +171,10 @@ class Tailrace:
 
     def run_options(self, **options: Any) -> _RunOptions:
         """Options of a run, with this application's bounds on its size and its keeping."""
-        return _RunOptions(max_bytes=self.options.max_run_bytes, keep=self.options.keep_ended, **options)
+        bounds = self.options
+        return _RunOptions(
+            max_bytes=bounds.max_run_bytes, max_ahead=bounds.max_ahead, keep=bounds.keep_ended, **options
+        )
 
     async def read_or_refuse(
         self, run: str, owner: str | None, cursor: str | None, *, snapshot: bool = False

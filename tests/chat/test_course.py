@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.chat import failures
-from tailrace.chat.attempts import ABANDONED, ANSWERED, SKIPPED, Attempt, Restart
+from tailrace.chat.attempts import ABANDONED, ANSWERED, SKIPPED, Attempt
 from tailrace.chat.breaker import Breaker, BreakerOptions, State
 from tailrace.chat.course import Chance, Course
 from tailrace.chat.models import Policy, Target
 from tailrace.chat.places import Queue, Saturated
 from tailrace.errors import ErrorType, ProviderError
+from tailrace.runs.deltas import Restart
 from tailrace.testing import FakeClock
 
 A, B, C = Target("p", "a"), Target("p", "b"), Target("p", "c")

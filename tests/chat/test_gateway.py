@@ -14,7 +14,7 @@ from tailrace.chat.gateway import Gateway
 from tailrace.chat.guard import Guard
 from tailrace.chat.models import Arm, Policy, Route, Target
 from tailrace.chat.places import Queue
-from tailrace.chat.providers.base import ProviderOptions
+from tailrace.chat.providers.base import ProviderOptions, Routed
 from tailrace.errors import ErrorType, ProviderError, SettingsError, UnknownModel
 from tailrace.runs.deltas import Finish, Text
 from tests.support.upstream import Script, Upstream
@@ -25,11 +25,14 @@ HI = Ask(messages=(Message("user", "Hi"),))
 SECRET = "sk-very-secret-0123456789"
 
 
+def _ask(gateway: Gateway, model: str | None) -> Routed:
+    return gateway.answer(HI, gateway.route(model), None, [])
+
+
 def test_without_options_there_is_the_demo_and_it_is_the_default() -> None:
     gateway = Gateway.build()
     for name in (None, "demo", "demo/demo"):
         assert gateway.route(name).targets == (Target("demo", "demo"),)
-        assert gateway.resolve(name) == Target("demo", "demo")
     with pytest.raises(UnknownModel, match=r"unknown model 'gpt'; known: demo, demo/<model>"):
         gateway.route("gpt")
 
@@ -52,7 +55,7 @@ async def test_the_target_decides_the_provider_and_the_model_that_it_is_asked_fo
         ]
         gateway = Gateway.build(options, [Route("smart", (Arm(Target("claude", "opus")),))], "smart")
         for model in (None, "gpt/vendor/mini"):
-            deltas = [delta async for batch in gateway.answer(HI, gateway.resolve(model)) for delta in batch]
+            deltas = [delta async for batch in _ask(gateway, model) for delta in batch]
             assert "".join(delta.text for delta in deltas if isinstance(delta, Text)) == "Hello, world!"
             assert deltas[-1] == Finish("stop")
         await gateway.close()
@@ -65,7 +68,7 @@ async def test_providers_share_the_process_connections_and_use_them_again() -> N
         options = [ProviderOptions(name=name, kind="anthropic", base_url=up.url) for name in ("a", "b")]
         gateway = Gateway.build(options)
         for model in ("a/x", "b/x", "a/y"):
-            async for _ in gateway.answer(HI, gateway.resolve(model)):
+            async for _ in _ask(gateway, model):
                 pass
         # The end of the body may follow the terminal in a segment of its own; the connection waits for it.
         await up.until(lambda seen: seen[2].finished_at is not None)
@@ -132,7 +135,7 @@ async def test_names_that_callers_make_up_leave_nothing_behind() -> None:
         gateway = Gateway.build(_options(up, "a"))
         for number in range(10):
             with pytest.raises(ProviderError):
-                await anext(gateway.answer(HI, gateway.resolve(f"a/{number}")))
+                await anext(_ask(gateway, f"a/{number}"))
         assert gateway.breakers == {}
         await gateway.close()
 
@@ -141,12 +144,12 @@ async def test_each_provider_has_its_own_places_and_its_own_line_for_them() -> N
     with Upstream(Script(fault="stall", after=1)) as up:
         guards = {"a": Guard(queue=Queue(length=0)), "b": Guard(queue=Queue(seconds=0.01))}
         gateway = Gateway.build(_options(up, "a", "b", max_streams=1), guards=guards)
-        held = [gateway.answer(HI, gateway.resolve(name)) for name in ("a/x", "b/x")]
+        held = [_ask(gateway, name) for name in ("a/x", "b/x")]
         for answer in held:
             await anext(answer)
         for name, told in (("a/x", "which is the limit"), ("b/x", "none ended within 0.01 s")):
             with pytest.raises(ProviderError, match=told) as caught:
-                await anext(gateway.answer(HI, gateway.resolve(name)))
+                await anext(_ask(gateway, name))
             assert caught.value.type == ErrorType.PROVIDER_OVERLOADED
         for answer in held:
             await answer.aclose()

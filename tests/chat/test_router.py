@@ -10,25 +10,30 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from tailrace.chat.ask import Ask, Message
-from tailrace.chat.attempts import Attempt, Restart
+from tailrace.chat.attempts import Attempt
 from tailrace.chat.breaker import Breaker, BreakerOptions, State
 from tailrace.chat.course import Chance
+from tailrace.chat.dialects import DIALECTS
 from tailrace.chat.models import Arm, Policy, Route, Target
 from tailrace.chat.providers.anthropic import Anthropic
 from tailrace.chat.providers.base import ProviderOptions
+from tailrace.chat.providers.openai import OpenAI
+from tailrace.chat.providers.streamed import speaks
 from tailrace.chat.router import Router
 from tailrace.chat.timeouts import Timeouts
 from tailrace.chat.upstream import Connections
 from tailrace.errors import ErrorType, ProviderError
-from tailrace.runs.deltas import Finish, Text, Usage
+from tailrace.runs.deltas import Finish, Frame, Restart, Text, Usage
 from tailrace.testing import FakeClock
 from tests.support.upstream import Script, Upstream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from tailrace.chat.providers.streamed import StreamedProvider
     from tailrace.chat.router import Item
-    from tailrace.runs.deltas import Delta
+    from tailrace.runs.deltas import Part
+
 
 pytestmark = pytest.mark.anyio
 
@@ -46,7 +51,7 @@ class Bench(AsyncExitStack):
         self.up = {name: self.enter_context(Upstream()) for name in ("main", "spare", "last")}
         self.connections = Connections()
         self.push_async_callback(self.connections.close)
-        self.providers = {name: self.provider(name) for name in self.up}
+        self.providers: dict[str, StreamedProvider] = {name: self.provider(name) for name in self.up}
         self.clock = FakeClock()
         self.breakers = {
             target: Breaker(BreakerOptions(failures=4, cooldown=10), clock=self.clock, jitter=lambda: 0.0)
@@ -74,9 +79,9 @@ class Bench(AsyncExitStack):
     def route(self, *fallback: Target, **policy: Any) -> Route:
         return Route("smart", (Arm(MAIN),), fallback, Policy(**policy))
 
-    async def heard(self, route: Route, key: str | None = "ada") -> tuple[list[Delta | Restart], ProviderError | None]:
+    async def heard(self, route: Route, key: str | None = "ada") -> tuple[list[Part], ProviderError | None]:
         """Return what a reader hears of an answer, and how it broke."""
-        deltas: list[Delta | Restart] = []
+        deltas: list[Part] = []
         self.attempts, self.waits = [], []
         try:
             async with aclosing(self.router.answer(HI, route, key, self.attempts)) as answer:
@@ -101,7 +106,7 @@ async def bench() -> AsyncIterator[Bench]:
         yield bench
 
 
-def _texts(deltas: list[Delta | Restart]) -> list[Delta | Restart]:
+def _texts(deltas: list[Part]) -> list[Part]:
     return [delta for delta in deltas if not isinstance(delta, Usage | Finish)]
 
 
@@ -355,3 +360,60 @@ async def test_the_other_arm_stands_in_where_there_is_no_fallback(bench: Bench) 
         deltas, error = await bench.heard(route, key)
         assert (_texts(deltas), error) == (FINE, None)
         assert bench.noted[-1] == ("spare", "answered")
+
+
+# Callers in a dialect of their own.
+
+RELAY = DIALECTS["anthropic"].read({"model": "smart", "max_tokens": 9, "messages": [{"role": "user", "content": "?"}]})
+
+
+async def _relayed(bench: Bench, route: Route) -> list[Part]:
+    async with aclosing(bench.router.answer(RELAY.ask, route, "ada", bench.attempts, RELAY)) as answer:
+        return [part async for item in answer for part in item]
+
+
+async def test_a_target_of_the_callers_own_kind_gets_the_callers_own_body_and_is_relayed(bench: Bench) -> None:
+    frames = await _relayed(bench, bench.route())
+    assert [part.event for part in frames if isinstance(part, Frame)][-1] == "message_stop"
+    assert bench.up["main"].seen[0].body == {**RELAY.body, "model": "m", "stream": True}
+
+
+async def test_what_prepares_a_relayed_answer_is_held_back_until_its_content_and_lost_with_its_target(
+    bench: Bench,
+) -> None:
+    bench.up["main"].default = Script(fault="eof", after=0)
+    frames = await _relayed(bench, bench.route(SPARE))
+    assert [part.event for part in frames if isinstance(part, Frame)].count("message_start") == 1
+    assert bench.noted == [("main", "provider_incomplete")] * 2 + [("spare", "answered")]
+
+
+async def test_a_fallback_of_another_kind_is_asked_in_its_own_words_and_has_no_frames(bench: Bench) -> None:
+    bench.up["main"].default = BUSY
+    url = f"{bench.up['spare'].url}/v1"
+    bench.providers["spare"] = OpenAI(ProviderOptions(name="spare", kind="openai", base_url=url), bench.connections)
+    said = await _relayed(bench, bench.route(SPARE))
+    assert [part for part in said if not isinstance(part, Usage | Finish)] == FINE
+    assert bench.up["spare"].seen[0].path == "/v1/chat/completions"
+
+
+async def test_a_request_that_has_no_other_words_is_not_asked_of_another_kind(bench: Bench) -> None:
+    url = f"{bench.up['main'].url}/v1"
+    bench.providers["main"] = OpenAI(ProviderOptions(name="main", kind="openai", base_url=url), bench.connections)
+    with pytest.raises(ValueError, match="cannot be asked in other words"):
+        await anext(bench.router.answer(None, bench.route(), "ada", bench.attempts, RELAY))
+
+
+def test_an_event_that_is_unknown_is_content_and_one_that_prepares_is_not() -> None:
+    assert speaks([Frame("response.image_generation_call.partial_image", "{}")])
+    assert speaks([Frame("message_start", "{}", [Usage(1)]), Frame("content_block_delta", "{}", [Text("a")])])
+    assert not speaks([Frame("message_start", "{}", [Usage(1)]), Frame("ping", "{}"), Frame("message", "{}")])
+
+
+async def test_a_provider_that_sends_very_much_has_begun_to_answer(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tailrace.chat.router._MOST_HELD", 10)
+    bench.up["main"].default = Script(fault="eof", after=0)
+    with pytest.raises(ProviderError):
+        await _relayed(bench, bench.route(SPARE))
+    assert bench.noted == [("main", "provider_incomplete")]

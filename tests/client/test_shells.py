@@ -18,6 +18,7 @@ from tailrace.client import (
     Notice,
     Patience,
     Reconnecting,
+    Restart,
     Resumed,
     Start,
     Text,
@@ -44,6 +45,12 @@ def text(number: int, piece: str) -> bytes:
 def failure(kind: str) -> bytes:
     told = {"error": {"type": kind, "message": "it went wrong", "retryable": False}}
     return f"id: r1-8\nevent: error\ndata: {json.dumps(told)}\n\n".encode()
+
+
+def valid(got: list[Any]) -> str:
+    """The text that events come to."""
+    void = max([place for place, each in enumerate(got) if isinstance(each, Restart)], default=-1)
+    return "".join(each.text for each in got[void + 1 :] if isinstance(each, Text))
 
 
 class Shell(Protocol):
@@ -94,7 +101,7 @@ class SyncShell(Scenario):
                             act(answer)
                 except RunError as error:
                     got.append(error)
-            assert answer.text == "".join(each.text for each in got if isinstance(each, Text))
+            assert answer.text == valid(got)
         return got
 
     def publish(self, url: str, data: Any, **options: Any) -> str:
@@ -139,7 +146,7 @@ class AsyncShell(Scenario):
                                 await act(answer)
                     except RunError as error:
                         got.append(error)
-                assert answer.text == "".join(each.text for each in got if isinstance(each, Text))
+                assert answer.text == valid(got)
             return got
 
         return asyncio.run(scenario())
@@ -316,6 +323,13 @@ class TestAsking:
         assert len(server.seen) == 1
         assert json.loads(server.seen[0].body) == {"message": "hi", "model": "m", "max_tokens": 5}
         assert server.seen[0].headers["idempotency-key"]
+
+    def test_what_was_said_before_a_restart_is_void(self, shell: Shell) -> None:
+        again = b'id: r1-2\nevent: restart\ndata: {"provider":"spare","model":"s","reason":"provider_cut"}\n\n'
+        with ScriptedServer(stream(START, text(1, "Hel"), again, text(3, "Hi!"), DONE)) as server:
+            got = shell.ask(server.url)
+        assert got == [Start("r1", "m"), Text("Hel"), Restart("spare", "s", "provider_cut"), Text("Hi!")]
+        assert valid(got) == "Hi!"
 
     def test_after_the_run_is_known_a_drop_is_resumed_by_get(self, shell: Shell) -> None:
         first = stream(START, text(1, "Hel"), text(2, "lo")[:-1], then="cut", tailrace_run="r1")

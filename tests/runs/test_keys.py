@@ -1,4 +1,4 @@
-"""Idempotency keys and the runs behind them."""
+"""Idempotency keys, aliases, and the runs behind them."""
 
 from __future__ import annotations
 
@@ -26,8 +26,21 @@ async def test_a_key_leads_to_the_run_that_took_it_for_its_owner_alone() -> None
     assert await keys.claim("ann", "k", Taken("other", "f")) == mine
     assert await keys.find("ann", "k", there) == mine
     assert await keys.find("bob", "k", there) is None
-    assert keys.pop("r") is not None
-    assert keys.pop("r") is keys.pop("other") is None
+    assert len(keys.pop("r")) == 1
+    assert not keys.pop("r")
+    assert not keys.pop("other")
+
+
+async def test_an_alias_leads_to_the_run_that_had_it_first_and_is_kept_with_its_key() -> None:
+    keys = Keys(MemoryCoordination())
+    assert await keys.aliased("a") is None
+    await keys.claim(None, "k", Taken("r", "f"))
+    await keys.alias("r", "a")
+    await keys.alias("other", "a")
+    assert await keys.aliased("a") == "r"
+    assert await keys.find(None, "a", there) is None
+    assert len(keys.pop("r")) == 2
+    assert not keys.pop("other")
 
 
 async def test_of_two_who_find_that_its_run_is_lost_the_second_does_not_take_the_key_from_the_first() -> None:
@@ -93,8 +106,7 @@ async def test_a_store_that_is_away_when_a_run_has_ended_is_only_logged(caplog: 
     away = Keys(Away())
     with caplog.at_level(logging.WARNING, "tailrace"):
         await away.claim(None, "k", Taken("r", "f"))
-        ended = away.pop("r")
-        assert ended is not None
+        (ended,) = away.pop("r")
         await away.keep(ended, 5)
     assert "kept for longer than the run" in caplog.text
 
@@ -104,16 +116,14 @@ async def test_the_end_of_a_run_that_was_lost_does_not_shorten_the_key_of_the_on
     coordination = MemoryCoordination(clock)
     keys = Keys(coordination)
     await keys.claim(None, "k", Taken("lost", "f"))
-    lost = keys.pop("lost")
-    assert lost is not None
+    (lost,) = keys.pop("lost")
     assert await keys.find(None, "k", there) is None
     anew = Taken("anew", "f")
     await keys.claim(None, "k", anew)
     await keys.keep(lost, 5)
     clock.advance(10)
     assert await keys.find(None, "k", there) == anew
-    ended = keys.pop("anew")
-    assert ended is not None
+    (ended,) = keys.pop("anew")
     await keys.keep(ended, 5)
     clock.advance(10)
     assert await keys.find(None, "k", there) is None

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tailrace.errors import ErrorType, RunError
+from tailrace.errors import ErrorType, ProviderError, RunError
 from tailrace.log import Record
 from tailrace.runs import NativeRenderer, Status, Summary, Text, Thinking, ToolCall
-from tailrace.runs.native import DONE, Said, entry, error_entry, finish_entry, start_entry
+from tailrace.runs.account import Account
+from tailrace.runs.deltas import Delta, Finish, Refusal, Restart, Usage
+from tailrace.runs.frames import Said
+from tailrace.runs.native import (
+    DONE,
+    deltas_of_record,
+    entry,
+    error_entry,
+    error_of_record,
+    finish_entry,
+    restart_entry,
+    start_entry,
+)
 from tailrace.sse import Decoder
 
 ANY_TEXT = st.text(st.characters())  # lone surrogates too
 USAGE: dict[str, int | bool] = {"input_tokens": 1, "output_tokens": 2, "estimated": True}
+ACCOUNT = Account(USAGE, "m", "p", 0.25, 1.5, [{"provider": "p", "model": "m", "outcome": "answered"}])
 DELTAS = st.lists(
     st.builds(Text, ANY_TEXT)
     | st.builds(Thinking, ANY_TEXT)
@@ -57,9 +71,9 @@ def test_half_of_a_surrogate_pair_is_said_as_the_replacement_character(text: str
         "index": 0, "id": said, "name": said, "arguments": said
     }  # fmt: skip
     assert json.loads(start_entry("r", text)[1]) == {"run": "r", "model": said}
-    finish = json.loads(finish_entry(text, USAGE, text, text)[1])
-    assert finish == {"finish_reason": said, "usage": USAGE, "model": said, "provider": said}
-    assert json.loads(error_entry(RunError(ErrorType.PROVIDER_FAILED, text), USAGE)[1])["error"]["message"] == said
+    finish = json.loads(finish_entry(text, replace(ACCOUNT, model=text, provider=text))[1])
+    assert (finish["finish_reason"], finish["model"], finish["provider"]) == (said, said, said)
+    assert json.loads(error_entry(RunError(ErrorType.PROVIDER_FAILED, text), ACCOUNT)[1])["error"]["message"] == said
 
 
 @given(DELTAS)
@@ -88,7 +102,7 @@ def test_a_record_without_data_is_not_shown() -> None:
 def test_a_summary_is_the_same_however_the_records_come(
     deltas: list[Text | Thinking | ToolCall], data: st.DataObject
 ) -> None:
-    log = records(start_entry("r", "m"), *map(entry, deltas), finish_entry("stop", USAGE, "m", "p"), DONE)
+    log = records(start_entry("r", "m"), *map(entry, deltas), finish_entry("stop", ACCOUNT), DONE)
     whole, parts = Summary(), Summary()
     whole.add(log)
     cut = data.draw(st.integers(0, len(log)))
@@ -128,7 +142,67 @@ def test_a_snapshot_names_tools_only_where_there_are_any() -> None:
 
 def test_a_run_that_failed_says_why() -> None:
     summary = Summary()
-    summary.add(records(start_entry("r", "m"), error_entry(RunError(ErrorType.PROVIDER_CUT, "cut"), USAGE), DONE))
+    summary.add(records(start_entry("r", "m"), error_entry(RunError(ErrorType.PROVIDER_CUT, "cut"), ACCOUNT), DONE))
     assert summary.status is Status.FAILED
     assert summary.error == {"type": "provider_cut", "message": "cut", "retryable": True}
     assert summary.usage == USAGE
+
+
+@pytest.mark.parametrize("parts", [{}, {"cached_input_tokens": 7}, {"reasoning_tokens": 0, "cached_input_tokens": 1}])
+def test_the_end_and_the_failure_of_a_run_tell_the_same_account(parts: dict[str, int | bool]) -> None:
+    account = replace(ACCOUNT, usage=USAGE | parts)
+    finish = json.loads(finish_entry("stop", account)[1])
+    error = json.loads(error_entry(RunError(ErrorType.PROVIDER_CUT, "cut"), account)[1])
+    assert {name: finish[name] for name in account.told()} == account.told()
+    assert {name: error[name] for name in account.told()} == account.told()
+    finished, failed = Summary(), Summary()
+    finished.add(records(finish_entry("stop", account)))
+    failed.add(records(error_entry(RunError(ErrorType.PROVIDER_CUT, "cut"), account)))
+    for summary in (finished, failed):
+        assert {name: getattr(summary, name) for name in account.told()} == account.told()
+
+
+def test_an_end_that_was_written_in_the_producers_place_leaves_the_rest_as_it_was() -> None:
+    summary = Summary(model="m", provider="p")
+    summary.add(records(error_entry(RunError(ErrorType.TAILRACE_INTERRUPTED, "died"), None)))
+    assert (summary.model, summary.provider, summary.usage, summary.attempts) == ("m", "p", None, [])
+
+
+@given(DELTAS)
+def test_what_was_said_can_be_read_back_but_for_what_no_text_can_say(deltas: list[Text | Thinking | ToolCall]) -> None:
+    said = list(map(entry, deltas))
+    read = [delta for record in said for delta in deltas_of_record(*record)]
+    assert list(map(entry, read)) == said  # type: ignore[arg-type]  # they are what was written
+    assert list(map(type, read)) == list(map(type, deltas))
+
+
+def test_a_refusal_is_text_that_can_be_told_apart() -> None:
+    event, data = entry(Refusal("no"))
+    assert (event, json.loads(data)) == ("", {"text": "no", "refusal": True})
+    assert deltas_of_record(event, data) == (Refusal("no"),)
+
+
+def test_an_end_is_read_back_as_its_tokens_and_its_reason() -> None:
+    account = replace(ACCOUNT, usage=USAGE | {"cached_input_tokens": 1})
+    end: list[Delta] = [Usage(1, 2, cached_input_tokens=1), Finish("length")]
+    assert list(deltas_of_record(*finish_entry("length", account))) == end
+
+
+def test_a_failure_is_read_back_with_what_a_status_needs() -> None:
+    error = ProviderError(ErrorType.PROVIDER_RATE_LIMITED, "slow down", status=429, retry_after=2.5)
+    read = error_of_record(error_entry(error, ACCOUNT)[1])
+    assert isinstance(read, ProviderError)
+    assert (read.type, read.message, read.retryable, read.status, read.retry_after) == (
+        ErrorType.PROVIDER_RATE_LIMITED,
+        "slow down",
+        True,
+        429,
+        2.5,
+    )
+
+
+def test_what_was_said_before_a_restart_is_void() -> None:
+    summary = Summary()
+    before = entry(Text("a")), entry(Thinking("b")), entry(ToolCall(0, "c", "f"))
+    summary.add(records(*before, restart_entry(Restart("q", "n", "provider_cut")), entry(Text("anew"))))
+    assert summary.snapshot() == {"text": "anew", "thinking": ""}

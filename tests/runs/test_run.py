@@ -41,6 +41,9 @@ async def test_an_async_iterator_of_deltas_and_batches_is_a_run() -> None:
             "usage": {"input_tokens": 3, "output_tokens": 2, "estimated": True},
             "model": "m",
             "provider": "p",
+            "first_token": 0,
+            "seconds": 0,
+            "attempts": [],
         }
 
 

@@ -27,6 +27,7 @@ trusted_proxies = ["10.0.0.0/8"]
 [chat]
 grace = 0.1
 max_run_bytes = 5000
+max_ahead = 70000
 keep_ended = 60
 [channels]
 history_events = 12
@@ -47,6 +48,7 @@ async def test_times_and_bounds_are_handed_on(settings: Settings) -> None:
     options = tailrace.options
     assert (options.heartbeat, options.write_timeout, options.drain_timeout) == (3, 7, 9)
     assert (options.grace, options.max_run_bytes, options.keep_ended) == (0.1, 5000, 60)
+    assert tailrace.run_options().max_ahead == 70_000
     assert options.history == Retention(12, 3456, 78)
     assert tailrace.hub.options.history == options.history
 

@@ -63,7 +63,7 @@ def test_each_default_is_the_documented_one(read: Read) -> None:
     assert (Line().length, Line().seconds) == (1000, 5)
     assert (Breaker().failures, Breaker().rate, Breaker().window) == (5, 0.5, 30)
     assert (Breaker().least, Breaker().cooldown) == (20, 10)
-    assert Chat().open_after == 8
+    assert (Chat().open_after, Chat().max_ahead) == (8, 4_194_304)
 
 
 def test_what_is_set_reaches_the_gateway(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,6 +108,7 @@ def test_what_is_set_reaches_the_gateway(read: Read, monkeypatch: pytest.MonkeyP
         (f"{DEMO}breaker = {{ rate = 1.5 }}", "[providers.demo] breaker.rate: expected `float` <= 1.0"),
         (f"{DEMO}breaker = {{ cooldown = inf }}", "[providers.demo] breaker.cooldown: expected `float` <= 86400.0"),
         ("[chat]\nopen_after = 0", "[chat] open_after: expected `float` > 0.0, got 0"),
+        ("[chat]\nmax_ahead = 65535", "[chat] max_ahead: expected `int` >= 65536, got 65535"),
     ],
 )
 def test_a_file_is_refused_with_place_key_and_what_was_expected(read: Read, toml: str, told: str) -> None:

@@ -1,8 +1,9 @@
 """A model provider that does what a test tells it to, down to the byte.
 
 It listens on a real socket, in its own thread and event loop, and speaks Anthropic Messages on
-`/v1/messages` and OpenAI chat.completions on `/v1/chat/completions`, streaming. No framework is in
-between, so a fault looks on the wire as it would from a dying server.
+`/v1/messages`, OpenAI chat.completions on `/v1/chat/completions` and OpenAI Responses on
+`/v1/responses`, streaming. No framework is in between, so a fault looks on the wire as it would from a
+dying server.
 
     with Upstream() as up:
         up.script(Script(pieces=("Hel", "lo"), usage=(3, 2)))      # for the next request

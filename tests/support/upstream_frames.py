@@ -1,4 +1,4 @@
-"""What a scripted upstream says: a `Script`, and its frames in the two wire formats.
+"""What a scripted upstream says: the frames of a `Script` in the wire formats of the three kinds.
 
 Only bytes are made here; sending them, and breaking off, is `tests.support.upstream`'s.
 """
@@ -6,71 +6,16 @@ Only bytes are made here; sending them, and breaking off, is `tests.support.upst
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from tailrace.runs.deltas import Delta, Text, Thinking, ToolCall
+from tailrace.runs.deltas import Delta, Refusal, Text, Thinking, ToolCall
+from tests.support.upstream_responses import responses_error, responses_frames
+from tests.support.upstream_script import Frame, Script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
 __all__ = ["FRAMES", "Frame", "Script", "openai_chunk"]
-
-Fault = Literal[
-    "none",
-    "reset before head",  # RST once the request is here
-    "close before head",  # FIN once the request is here
-    "no head",  # the request is read, nothing is ever answered
-    "head only",  # the head, then silence
-    "reset",  # RST after `after` pieces
-    "cut",  # FIN after `after` pieces, the chunked body unfinished
-    "eof",  # a clean end of the body after `after` pieces
-    "no terminal",  # all frames but the terminal, then a clean end of the body
-    "stall",  # silence after `after` pieces, until `Upstream.resume` (if ever)
-    "malformed",  # after `after` pieces a frame that is no JSON
-    "error",  # after `after` pieces the error `error`, then a clean end
-]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Script:
-    """How one request is answered.
-
-    `pieces` are the answer (a string is a text delta), `usage` is (input, output) tokens or None, `finish`
-    is the canonical reason. `delay` (seconds) goes before each frame, `head_delay` before the head,
-    `first_delay` before the first frame. `chunking` says what goes into one write: everything, one frame,
-    one byte. A `status` other than 200 is answered with `body` (a dict as JSON) and no stream. `noise`
-    puts pings, comments, unknown events and blocks without content between the pieces.
-    """
-
-    pieces: tuple[str | Delta, ...] = ("Hello", ", ", "world", "!")
-    usage: tuple[int, int] | None = (5, 4)
-    finish: str = "stop"
-    delay: float = 0.0
-    head_delay: float = 0.0
-    first_delay: float = 0.0
-    chunking: Literal["whole", "frame", "byte"] = "frame"
-    gzip: bool = False
-    noise: bool = False
-    status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | dict[str, Any] = b""
-    content_type: str = "text/event-stream; charset=utf-8"
-    fault: Fault = "none"
-    after: int = 0
-    error: Mapping[str, Any] = field(default_factory=lambda: {"type": "overloaded_error", "message": "Overloaded"})
-
-    @property
-    def deltas(self) -> tuple[Delta, ...]:
-        """Return the pieces as the deltas that a reader should get."""
-        return tuple(Text(piece) if isinstance(piece, str) else piece for piece in self.pieces)
-
-
-class Frame(NamedTuple):
-    """One block of the stream; `piece` marks those that carry a piece of the answer."""
-
-    data: bytes
-    piece: bool = False
 
 
 def _anthropic(script: Script) -> Iterator[Frame]:
@@ -104,7 +49,7 @@ _ANTHROPIC_STOP = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "to
 
 
 def _block_kind(delta: Delta) -> str:
-    return {Text: "text", Thinking: "thinking", ToolCall: "tool_use"}[type(delta)]
+    return {Text: "text", Refusal: "text", Thinking: "thinking", ToolCall: "tool_use"}[type(delta)]
 
 
 def _block(delta: Delta) -> dict[str, Any]:
@@ -139,6 +84,7 @@ def _named(kind: str, body: dict[str, Any], piece: bool = False) -> Frame:
 
 _ANTHROPIC_NOISE = (
     Frame(b": keep-alive\n\n"),
+    Frame(b"id: 7\nretry: 10\n\n"),
     _named("ping", {}),
     _named("brand_new", {"delta": "not an object", "index": "x"}),
     Frame(b"event: ping\n\n"),
@@ -180,7 +126,7 @@ def _choice_delta(delta: Delta) -> dict[str, Any]:
     if isinstance(delta, Thinking):
         return {"reasoning_content": delta.text}
     assert isinstance(delta, Text)
-    return {"content": delta.text}
+    return {"refusal": delta.text} if isinstance(delta, Refusal) else {"content": delta.text}
 
 
 def _unnamed(body: dict[str, Any]) -> bytes:
@@ -189,6 +135,7 @@ def _unnamed(body: dict[str, Any]) -> bytes:
 
 _OPENAI_NOISE = (
     Frame(b": keep-alive\n\n"),
+    Frame(b"id: 7\nretry: 10\n\n"),
     Frame(_unnamed({**_OPENAI_HEAD, "choices": [], "obfuscation": "aaaa"})),
     Frame(b"event: ping\n\n"),
     Frame(b"data:\n\n"),
@@ -220,5 +167,6 @@ def _broken(script: Script, frames: Callable[[Script], Iterator[Frame]], error: 
 FRAMES: dict[str, Callable[[Script], Iterator[Frame]]] = {
     "/messages": lambda script: _broken(script, _anthropic, _named("error", {"error": dict(script.error)}).data),
     "/chat/completions": lambda script: _broken(script, _openai, _unnamed({"error": dict(script.error)})),
+    "/responses": lambda script: _broken(script, responses_frames, responses_error(script)),
 }
 """The frames of a script up to its fault, by the end of the path that was asked."""

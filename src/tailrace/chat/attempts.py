@@ -5,19 +5,21 @@ Deciding what to try is left to `course`, trying it to `router`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from tailrace.chat.models import Target
 
-__all__ = ["ABANDONED", "ANSWERED", "SKIPPED", "Attempt", "Restart"]
+__all__ = ["ABANDONED", "ANSWERED", "SKIPPED", "Attempt"]
 
 ANSWERED: Final = "answered"
 """The answer began; if it breaks later, its error's type takes this word's place."""
 ABANDONED: Final = "abandoned"
-"""Whoever asked left, or cancelled, before there was anything to hear; maybe in the wait before the try."""
+"""Whoever asked left, or cancelled, before there was anything to hear; maybe in the wait before the try.
+
+It stands for a try that goes on, too, since that is what it comes to where nothing else becomes of it.
+"""
 SKIPPED: Final = "skipped"
 """The target was not asked: it failed too often lately."""
 
@@ -38,11 +40,9 @@ class Attempt(msgspec.Struct, frozen=True):  # a fifth of the time that a frozen
     waited: float = 0.0
     obeyed: bool = False
 
-
-@dataclass(frozen=True, slots=True)
-class Restart:
-    """The answer so far is void: it broke for `reason`, and begins anew with what `model` of `provider` says."""
-
-    provider: str
-    model: str
-    reason: str
+    def told(self) -> dict[str, Any]:
+        """Return what a run tells of it; `status` only where there was one."""
+        target = self.target
+        told = {"provider": target.provider, "model": target.model, "outcome": self.outcome}
+        status = {} if self.status is None else {"status": self.status}
+        return {**told, **status, "seconds": round(self.seconds, 4), "waited": round(self.waited, 4)}

@@ -10,10 +10,11 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tailrace.chat.attempts import ABANDONED, ANSWERED, SKIPPED, Attempt, Restart
+from tailrace.chat.attempts import ABANDONED, ANSWERED, SKIPPED, Attempt
 from tailrace.chat.breaker import Ticket
 from tailrace.chat.retries import Step, counts, judge, pause
 from tailrace.clock import SYSTEM, Clock
+from tailrace.runs.deltas import Restart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -52,6 +53,7 @@ class Course:
         "_failures",
         "_forced",
         "_left",
+        "_open",
         "_policy",
         "_skipped",
         "_speaking",
@@ -82,6 +84,7 @@ class Course:
         self._failures = 0  # of the target in turn
         self._waited = (0.0, False)  # before the try in turn, and whether it was asked for
         self._started = 0.0
+        self._open = False  # the try in turn is noted as one that is given up, until it is known what came of it
         self._speaking = False  # the try in turn has said something
         self._broke: str | None = None  # why an answer that had begun did not go on
 
@@ -97,6 +100,9 @@ class Course:
     def started(self) -> None:
         """The try in turn begins."""
         self._started = self._chance.clock.monotonic()
+        # At once: a run that is cancelled tells whom it was waiting for before anything is given up here.
+        self._note(ABANDONED)
+        self._open = True
 
     def answered(self) -> Restart | None:
         """The first content is here: what was said before by another target, if anything, is void from now on."""
@@ -131,7 +137,8 @@ class Course:
         if self._speaking:
             self._speaking, self._broke = False, error.type
         wait = self._next_try(error, step)
-        self.started()  # who leaves during the wait has left this try
+        if wait is not None:
+            self.started()  # who leaves during the wait has left this try
         return wait
 
     def _record(self, error: ProviderError, step: Step) -> None:
@@ -172,4 +179,7 @@ class Course:
 
     def _note(self, outcome: str, status: int | None = None) -> None:
         seconds = self._chance.clock.monotonic() - self._started
+        if self._open:
+            self._attempts.pop()
+            self._open = False
         self._attempts.append(Attempt(self.target, outcome, seconds, status, *self._waited))

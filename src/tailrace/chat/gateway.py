@@ -6,9 +6,7 @@ Who asks, what it costs and what becomes of the answer are left to the floors ab
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, overload
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from tailrace.chat.breaker import Breaker, State
 from tailrace.chat.guard import Guard
@@ -18,7 +16,8 @@ from tailrace.chat.providers.base import ProviderOptions
 from tailrace.chat.providers.demo import Demo
 from tailrace.chat.providers.openai import OpenAI
 from tailrace.chat.providers.responses import OpenAIResponses
-from tailrace.chat.router import Routed, Router
+from tailrace.chat.router import Router
+from tailrace.chat.sayable import sayable
 from tailrace.chat.upstream import Connections
 from tailrace.errors import SettingsError
 
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
 
     from tailrace.chat.ask import Ask
     from tailrace.chat.attempts import Attempt
-    from tailrace.chat.providers.base import Answer, Provider
+    from tailrace.chat.dialects import Request
+    from tailrace.chat.providers.base import Provider, Routed
 
 __all__ = ["KINDS", "Gateway"]
 
@@ -97,23 +97,26 @@ class Gateway:
         """
         return self.catalog.route(model)
 
-    def resolve(self, model: str | None) -> Target:
-        """Find the first target of what `model` means; else as `route`."""
-        return self.catalog.route(model).arms[0].target
+    def sayable(self, request: Request, route: Route) -> Route:
+        """Return the part of `route` that a request in some dialect can be asked of.
 
-    @overload
-    def answer(self, ask: Ask, where: Target) -> Answer: ...
+        Raises:
+            BadRequest: no target can be asked that; the error names the field.
+        """
+        return sayable(request, route, self._kind)
 
-    @overload
-    def answer(self, ask: Ask, where: Route, key: str | None, attempts: list[Attempt]) -> Routed: ...
+    def relays(self, request: Request, route: Route) -> bool:
+        """Return whether a target of `route` may answer in the request's own dialect."""
+        return any(self._kind(target) == request.kind for target in route.targets)
+
+    def _kind(self, target: Target) -> str:
+        return self._providers[target.provider].kind
 
     def answer(
-        self, ask: Ask, where: Route | Target, key: str | None = None, attempts: list[Attempt] | None = None
-    ) -> Answer | Routed:
-        """Ask a route, as `Router.answer` says, or one target alone. Nothing is sent before the first item is asked."""
-        if isinstance(where, Target):
-            return self._providers[where.provider].answer(msgspec.structs.replace(ask, model=where.model))
-        return self._router.answer(ask, where, key, attempts if attempts is not None else [])
+        self, ask: Ask | None, route: Route, key: str | None, attempts: list[Attempt], *, relay: Request | None = None
+    ) -> Routed:
+        """Ask a route, as `Router.answer` says. Nothing is sent before the first item is asked for."""
+        return self._router.answer(ask, route, key, attempts, relay)
 
     async def close(self) -> None:
         """Close the providers and every connection to them; answers in progress break."""

@@ -7,42 +7,40 @@ that is held back. What to try, and when to give up, is decided by `course`; thi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from tailrace.chat.attempts import Attempt, Restart
 from tailrace.chat.choice import order
 from tailrace.chat.course import Chance, Course
+from tailrace.chat.providers.streamed import StreamedProvider, speaks
 from tailrace.errors import ProviderError
-from tailrace.runs.deltas import Delta, Usage
+from tailrace.runs.deltas import Frame, Part
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
     from tailrace.chat.ask import Ask
+    from tailrace.chat.attempts import Attempt
     from tailrace.chat.breaker import Breaker
+    from tailrace.chat.dialects import Request
     from tailrace.chat.models import Route, Target
-    from tailrace.chat.providers.base import Answer, Provider
+    from tailrace.chat.providers.base import Provider, Routed
 
-__all__ = ["Item", "Routed", "Router", "says_something"]
+__all__ = ["Item", "Router"]
 
-Item = Sequence[Delta]
+Item = Sequence[Part]
 
-Routed = AsyncGenerator[Sequence[Delta | Restart], None]
-"""An `Answer` that may hold one thing more: `Restart`, in an item of its own, where the route goes on after a break."""
-
-
-def says_something(item: Item) -> bool:
-    """Tell whether an item holds content, after which another target cannot step in unnoticed."""
-    return any(type(delta) is not Usage for delta in item)
+_MOST_HELD = 4_194_304
+"""Characters of frames that are held back: Responses begins with all that was asked, and more than once."""
 
 
 class Router:
     """Asks the targets of a route until one answers.
 
-    A target without a breaker is always asked. `speaks` tells content from what only prepares it.
+    A target without a breaker is always asked. `speaks` tells content, after which another target cannot step
+    in unnoticed, from what only prepares it.
     """
 
     def __init__(
@@ -50,7 +48,7 @@ class Router:
         providers: Mapping[str, Provider],
         breakers: Mapping[Target, Breaker],
         *,
-        speaks: Callable[[Item], bool] = says_something,
+        speaks: Callable[[Item], bool] = speaks,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         chance: Chance | None = None,
     ) -> None:
@@ -60,8 +58,12 @@ class Router:
         self._sleep = sleep
         self._chance = chance or Chance()
 
-    async def answer(self, ask: Ask, route: Route, key: str | None, attempts: list[Attempt]) -> Routed:
+    async def answer(
+        self, ask: Ask | None, route: Route, key: str | None, attempts: list[Attempt], relay: Request | None = None
+    ) -> Routed:
         """Answer `ask` by the first target of `route` that can; `Answer` says what the items are and how it ends.
+
+        With `relay`, a target of the kind whose own dialect it is in gets it as it came, and is relayed.
 
         `key` is who asks, so that they stay on one arm; None draws one. Each try is added to `attempts`,
         whose last one is, from the first item on, the target that answers. Where all fail, the error is
@@ -71,7 +73,7 @@ class Router:
         course.begin()
         wait: float | None = 0.0
         while True:
-            items = self._ask(ask, course.target)
+            items = self._ask(ask, course.target, relay)
             try:
                 if wait:
                     await self._sleep(wait)
@@ -98,14 +100,24 @@ class Router:
     def _key(self, route: Route, key: str | None) -> str:
         return repr(self._chance.jitter()) if key is None and len(route.arms) > 1 else key or ""
 
-    def _ask(self, ask: Ask, target: Target) -> Answer:
-        return self._providers[target.provider].answer(msgspec.structs.replace(ask, model=target.model))
+    def _ask(self, ask: Ask | None, target: Target, relay: Request | None) -> Routed:
+        provider = self._providers[target.provider]
+        if relay is not None and provider.kind == relay.kind and isinstance(provider, StreamedProvider):
+            return provider.relay(relay.body, target.model)
+        if ask is None:
+            raise ValueError(f"{target} is of another kind than the request, which cannot be asked in other words")
+        return provider.answer(msgspec.structs.replace(ask, model=target.model))
 
-    async def _until_content(self, items: Answer) -> list[Item]:
-        """Return the items up to the first that holds content, which is the last of them."""
+    async def _until_content(self, items: Routed) -> list[Item]:
+        """Return the items up to the first that holds content, which is the last of them.
+
+        A provider that sends very much has begun to answer, whatever it may mean.
+        """
         held: list[Item] = []
+        size = 0
         async for item in items:
             held.append(item)
-            if self._speaks(item):
+            size += sum(len(part.data) for part in item if isinstance(part, Frame))
+            if self._speaks(item) or size > _MOST_HELD:
                 break
         return held

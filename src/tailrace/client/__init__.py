@@ -21,7 +21,7 @@ except ModuleNotFoundError as missing:
         raise
     raise MissingExtra("the Python client", "client") from None
 
-from tailrace.client.events import ChatEvent, Finish, Gap, Message, Start, Text, Thinking, Tool
+from tailrace.client.events import ChatEvent, Finish, Gap, Message, Restart, Start, Text, Thinking, Tool
 from tailrace.client.notices import Connected, Notice, Reconnecting, Resumed
 from tailrace.client.patience import Patience
 from tailrace.client.questions import ChatOptions
@@ -38,6 +38,7 @@ __all__ = [
     "Notice",
     "Patience",
     "Reconnecting",
+    "Restart",
     "Resumed",
     "Start",
     "Text",

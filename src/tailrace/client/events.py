@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["ChatEvent", "Finish", "Gap", "Message", "Start", "Text", "Thinking", "Tool"]
+__all__ = ["ChatEvent", "Finish", "Gap", "Message", "Restart", "Start", "Text", "Thinking", "Tool"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,15 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True)
+class Restart:
+    """Discard what was said so far: it broke for `reason`, and the answer begins anew with another model."""
+
+    provider: str
+    model: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """The model ended by itself. `usage` has `input_tokens`, `output_tokens` and `estimated`, as the server sent it."""
 
@@ -75,4 +84,4 @@ class Finish:
     provider: str = ""
 
 
-ChatEvent = Start | Text | Thinking | Tool | Finish
+ChatEvent = Start | Text | Thinking | Tool | Restart | Finish

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 from urllib.parse import quote
 
 from tailrace.client.channels import verdict
-from tailrace.client.events import ChatEvent, Finish, Start, Text, Thinking, Tool
+from tailrace.client.events import ChatEvent, Finish, Restart, Start, Text, Thinking, Tool
 from tailrace.client.requests import Request, stream_headers
 from tailrace.client.session import Exchange
 from tailrace.errors import ErrorType, RequestRefused, RunError, TailraceError
@@ -49,11 +49,12 @@ _READERS: Final[dict[str, Callable[[dict[str, Any]], ChatEvent]]] = {
     "message": lambda told: Text(_text(told)),
     "thinking": lambda told: Thinking(_text(told)),
     "tool": lambda told: Tool(told["index"], told.get("id") or "", told.get("name") or "", told.get("arguments") or ""),
+    "restart": lambda told: Restart(told.get("provider") or "", told.get("model") or "", told.get("reason") or ""),
     "finish": lambda told: Finish(
         told["finish_reason"], told.get("usage") or {}, told.get("model") or "", told.get("provider") or ""
     ),
 }
-"""Every event of an answer that adds to it, and how it is read."""
+"""Every event of an answer that adds to it, or voids it, and how it is read."""
 
 
 def question_body(message: str | Sequence[Mapping[str, Any]], options: ChatOptions) -> bytes:
@@ -139,6 +140,8 @@ class Question(Exchange[ChatEvent]):
         """Keep what the user has got."""
         if isinstance(event, Text):
             self._pieces.append(event.text)
+        elif isinstance(event, Restart):
+            self._pieces.clear()
         elif isinstance(event, Finish):
             self.finish = event
 

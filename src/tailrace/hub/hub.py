@@ -140,13 +140,16 @@ class Hub:
     def enter(self, subscription: Subscription) -> None:
         """Count a subscription in; its tail stays while it does."""
         self.subscriptions.add(subscription)
-        subscription.view.tail.users += 1
+        tail = subscription.view.tail
+        tail.readers.add(subscription)
+        tail.users += 1
         self.meter.add("streams.opened")
 
     def leave(self, subscription: Subscription, reason: str) -> None:
         """Count a subscription out."""
         self.subscriptions.discard(subscription)
         tail = subscription.view.tail
+        tail.readers.discard(subscription)
         tail.leave(subscription.view)
         self.close(tail)
         self.meter.add(f"streams.ended.{reason}")

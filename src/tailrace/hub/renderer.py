@@ -8,17 +8,34 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tailrace.log import Position, Record, Verdict
-from tailrace.sse import encode_block
+from tailrace.sse import HEARTBEAT, encode_block
 
 __all__ = ["EventRenderer", "Renderer", "control", "resume"]
 
 
 class Renderer(Protocol):
-    """A view of a log. Equal renderers share their bytes, so a renderer is frozen and hashable."""
+    """A view of a log. Equal renderers share their bytes, so a renderer is frozen and hashable.
+
+    One that belongs to a single reader may keep a state: it equals nothing but itself, is given the records in
+    order from the first on, and some of them again where a write took only a part.
+    """
 
     @property
     def hides(self) -> bool:
         """Whether some records may render to nothing, so that a reader's cursor must be told now and then."""
+        ...
+
+    @property
+    def heartbeat(self) -> bytes:
+        """What is sent after silence, to show that somebody is there."""
+        ...
+
+    def control(self, event: str, data: object, position: Position | None, retry: int | None) -> bytes | None:
+        """An event of the hub's own, or None where the readers of this view would not understand it."""
+        ...
+
+    def broken(self) -> bytes | None:
+        """The end of the stream of a reader that missed records; None where it is told by a `gap` and reads on."""
         ...
 
     def render(self, epoch: str, records: Sequence[Record]) -> list[bytes]:
@@ -36,6 +53,19 @@ class EventRenderer:
     def hides(self) -> bool:
         """Whether some records are not shown."""
         return bool(self.only)
+
+    @property
+    def heartbeat(self) -> bytes:
+        """A comment."""
+        return HEARTBEAT
+
+    def control(self, event: str, data: object, position: Position | None, retry: int | None) -> bytes:
+        """All of them are known to our clients."""
+        return control(event, data, position=position, retry=retry)
+
+    def broken(self) -> bytes | None:
+        """A reader that missed something is told, and reads on."""
+        return None
 
     def render(self, epoch: str, records: Sequence[Record]) -> list[bytes]:
         """An event for each, or nothing."""

@@ -13,11 +13,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tailrace.hub.behind import read_on
-from tailrace.hub.renderer import control
 from tailrace.hub.sink import Sink
 from tailrace.hub.view import Joined, View
 from tailrace.log import RESERVED, Position
-from tailrace.sse import HEARTBEAT
 
 if TYPE_CHECKING:
     from tailrace.hub.hub import Hub
@@ -113,8 +111,7 @@ class Subscription:
         else:
             self._rest(sink)
         dismissal = self.hub.dismissal_of(self)
-        if dismissal is not None:
-            self.dismiss(*dismissal)
+        if dismissal is not None and self.dismiss(*dismissal):
             return
         if view.tail.ended and self.cursor >= view.tail.head:
             self._write(self.view.framing.end)  # which no record will bring: there is none left
@@ -179,11 +176,23 @@ class Subscription:
 
         Before an end that its producer did not write, nobody knows how many there were.
         """
+        if self._break_off():
+            return
         missed = offset - self.cursor if offset < RESERVED else None
         self.cursor = self.told = offset
         self.say("gap", {"missed": missed, "reason": "trimmed"}, Position(self.epoch, offset))
 
+    def _break_off(self) -> bool:
+        """End the stream, where its readers cannot be told that something is missing; whether that is so."""
+        end = self.view.renderer.broken()
+        if end is None:
+            return False
+        self._last(end, "lost")
+        return True
+
     def _change_epoch(self) -> None:
+        if self._break_off():
+            return
         self.epoch = self.view.tail.epoch
         self.cursor = self.told = 0
         self.say("gap", {"missed": None, "reason": "unknown"}, Position(self.epoch, 0))
@@ -250,10 +259,20 @@ class Subscription:
 
     def say(self, event: str, data: object, position: Position | None = None) -> None:
         """Write an event of ours beside the log."""
-        self._say(control(event, data, position=position))
+        block = self.view.renderer.control(event, data, position, None)
+        if block is not None:
+            self._say(block)
 
     def _say(self, block: bytes, end: bytes = b"") -> None:
         self._write(self.view.framing.wrap([block])[0] + end)
+
+    def _last(self, block: bytes, reason: str) -> None:
+        """Say a last thing, and end the stream in order."""
+        sink = self._sink
+        self._say(block, self.view.framing.end)
+        if sink is not None and self._sink is not None:  # unless the peer turned out to be gone
+            self._close(reason)
+            sink.finish()
 
     def _write(self, data: bytes) -> None:
         if not data:
@@ -327,7 +346,7 @@ class Subscription:
         if self.told < self.cursor and self.view.renderer.hides:
             self._tell_cursor()
         else:
-            self._say(HEARTBEAT)
+            self._say(self.view.renderer.heartbeat)
             self.hub.meter.add("heartbeats")
 
     def lost(self, error: OSError) -> None:
@@ -341,15 +360,18 @@ class Subscription:
         if sink is not None:
             sink.abort()
 
-    def dismiss(self, event: str, data: object, retry: int) -> None:
-        """Say a last event and end the stream in order: the reader is to come back."""
+    def dismiss(self, event: str, data: object, retry: int) -> bool:
+        """Say a last event and end the stream in order: the reader is to come back.
+
+        False where it stays: it would take the event for a broken answer, and the end for a good one.
+        """
         if self.closed or self._sink is None:
-            return
-        sink = self._sink
-        self._say(control(event, data, retry=retry), self.view.framing.end)
-        if self._sink is not None:  # unless the peer turned out to be gone
-            self._close("dismissed")
-            sink.finish()
+            return False
+        block = self.view.renderer.control(event, data, None, retry)
+        if block is None:
+            return False
+        self._last(block, "dismissed")
+        return True
 
     def on_closed(self, reason: str) -> None:
         """Stop: the peer is gone."""

@@ -8,6 +8,7 @@ missing is read from the store before anything after it is shown.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,6 +24,7 @@ from tailrace.log.backoff import Backoff
 
 if TYPE_CHECKING:
     from tailrace.hub.hub import Hub
+    from tailrace.hub.subscription import Subscription
 
 __all__ = ["Tail"]
 
@@ -49,6 +51,7 @@ class Tail:
     __slots__ = (
         "_changed",
         "_early",
+        "_holds",
         "_hole",
         "_pages",
         "_reading",
@@ -61,6 +64,7 @@ class Tail:
         "loading",
         "log",
         "meta",
+        "readers",
         "snapshot",
         "stored",
         "terminal",
@@ -76,6 +80,7 @@ class Tail:
         self.head = 0
         self.terminal = 0  # the offset of the last record there will ever be; 0 while there may be more
         self.users = 0
+        self.readers: set[Subscription] = set()
         self.stored: int | None = None  # up to where the store has it, where that is not everything
         self.loading: asyncio.Task[None] | None = None
         self._window = Window()
@@ -88,6 +93,7 @@ class Tail:
         self._pages: Pages | None = None  # most logs are never read from further back
         self._hole: tuple[int, int] | None = None  # offsets (before, behind) between which nothing was ever said
         self._changed: asyncio.Future[None] | None = None
+        self._holds = 0
 
     @property
     def ended(self) -> bool:
@@ -98,6 +104,11 @@ class Tail:
     def position(self) -> Position:
         """The position of the newest record."""
         return Position(self.epoch, self.head)
+
+    @property
+    def furthest(self) -> int | None:
+        """Up to where the reader who has most of it has got it; None where nobody reads."""
+        return max([reader.cursor for reader in self.readers], default=None)
 
     @property
     def tell_after(self) -> int:
@@ -132,8 +143,8 @@ class Tail:
         """Where a reader goes on who has everything up to `after`: there, or behind the hole that begins there."""
         return self._hole[1] if self._hole is not None and after == self._hole[0] else after
 
-    async def wait_for(self, condition: Callable[[], bool], seconds: float) -> bool:
-        """Wait until `condition` holds of what was appended, for at most `seconds`; whether it does."""
+    async def wait_for(self, condition: Callable[[], bool], seconds: float | None) -> bool:
+        """Wait until `condition` holds of what is here, `seconds` at most (None: for ever); whether it does."""
         try:
             async with asyncio.timeout(seconds):
                 while not condition():
@@ -143,6 +154,15 @@ class Tail:
         except TimeoutError:
             return False
         return True
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Let go of nothing meanwhile: somebody is about to read who has no subscription yet."""
+        self._holds += 1
+        try:
+            yield
+        finally:
+            self._holds -= 1
 
     @property
     def pages(self) -> Pages:
@@ -281,6 +301,7 @@ class Tail:
         for view in self._views.values():
             view.reset()
         self.hub.mark(self)
+        self._wake()
 
     def _extend(self, records: Sequence[Record], terminal: int) -> None:
         self.terminal = self.terminal or terminal
@@ -296,12 +317,16 @@ class Tail:
         self._trim()
         if self._views:
             self.hub.mark(self)
+        self._wake()
+
+    def _wake(self) -> None:
+        """Let those look who wait for something to change."""
         if self._changed is not None:
             self._changed.set_result(None)
             self._changed = None
 
     def _trim(self) -> None:
-        if not self._window.full:
+        if self._holds or not self._window.full:
             return
         # What is about to be shown for the first time stays; so does what the store has not got yet.
         needed = min([view.delivered for view in self._views.values() if view.live], default=self.head)

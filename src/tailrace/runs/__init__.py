@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from tailrace.runs.deltas import Delta, Finish, Text, Thinking, ToolCall, Usage
-from tailrace.runs.native import NativeRenderer, Summary, interruption
+from tailrace.runs.account import Attempted
+from tailrace.runs.deltas import Delta, Finish, Frame, Restart, Text, Thinking, ToolCall, Usage
+from tailrace.runs.following import follow, opening
+from tailrace.runs.meta import RunMeta
+from tailrace.runs.native import NativeRenderer, interruption
 from tailrace.runs.options import RunOptions
 from tailrace.runs.producer import Item, Producer, discard
 from tailrace.runs.run import Run
 from tailrace.runs.runs import Attached, Runs
 from tailrace.runs.states import Status
+from tailrace.runs.summary import Summary
 
 __all__ = [
     "Attached",
+    "Attempted",
     "Delta",
     "Finish",
+    "Frame",
     "Item",
     "NativeRenderer",
     "Producer",
+    "Restart",
     "Run",
+    "RunMeta",
     "RunOptions",
     "Runs",
     "Status",
@@ -27,5 +35,7 @@ __all__ = [
     "ToolCall",
     "Usage",
     "discard",
+    "follow",
     "interruption",
+    "opening",
 ]

@@ -1,14 +1,16 @@
 """The pieces of an answer, the same whoever the provider is.
 
 A producer yields these; a provider module reads them out of its upstream's frames, a dialect
-writes them for a client. Nothing here knows a wire format.
+writes them for a client. Nothing here knows a wire format: a `Frame` is handed on as it came.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
-__all__ = ["Delta", "Finish", "Refusal", "Text", "Thinking", "ToolCall", "Usage"]
+__all__ = ["Delta", "Finish", "Frame", "Part", "Refusal", "Restart", "Text", "Thinking", "ToolCall", "Usage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,4 +82,26 @@ class Finish:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """The answer so far is void: it broke for `reason`, and begins anew with what `model` of `provider` says."""
+
+    provider: str
+    model: str
+    reason: str
+
+
 Delta = Text | Thinking | ToolCall | Usage | Finish
+"""What an upstream says."""
+
+
+class Frame(NamedTuple):
+    """An upstream's event that clients of its own dialect are shown as it came, and what it says to all others."""
+
+    event: str
+    data: str
+    deltas: Sequence[Delta] = ()
+
+
+Part = Delta | Frame | Restart
+"""What an item of an answer may hold: also what came with a delta, and what voids those before."""

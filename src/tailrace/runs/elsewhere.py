@@ -16,10 +16,11 @@ from tailrace.hub import Hub, Tail
 from tailrace.log import Entry
 from tailrace.log.backoff import Backoff
 from tailrace.log.fleet import Fleet
+from tailrace.runs.frames import Said
 from tailrace.runs.letters import Letter, Word
 from tailrace.runs.liveness import BEAT, Liveness
 from tailrace.runs.meta import RunMeta
-from tailrace.runs.native import DONE, Said, error_entry, interruption
+from tailrace.runs.native import DONE, error_entry, interruption
 from tailrace.runs.tasks import Tasks
 
 __all__ = ["Elsewhere"]

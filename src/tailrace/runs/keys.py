@@ -1,11 +1,11 @@
-"""Idempotency keys: which run a key started, for as long as that run can be read."""
+"""Names that lead to a run for as long as it can be read: the idempotency key that started it, and aliases."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from tailrace.errors import StoreError, StoreUnavailable
@@ -41,7 +41,7 @@ class Keys:
 
     def __init__(self, coordination: Coordination) -> None:
         self._coordination = coordination
-        self._claimed: dict[str, Claimed] = {}  # of the runs that go on here
+        self._claimed: dict[str, list[Claimed]] = {}  # of the runs that go on here
         self._void: set[str] = set()  # the runs that never began, and whose key may still stand for them
 
     async def find(self, owner: str | None, key: str, is_there: Callable[[str], Awaitable[bool]]) -> Taken | None:
@@ -72,7 +72,7 @@ class Keys:
             self._void.add(mine.run)  # it may have been performed, and only its answer lost
             raise
         if standing == mine:
-            self._claimed[mine.run] = claimed
+            self._claimed.setdefault(mine.run, []).append(claimed)
         return standing
 
     async def give_up(self, owner: str | None, key: str, mine: Taken) -> None:
@@ -90,17 +90,31 @@ class Keys:
                 self._void.discard(mine.run)
                 return
 
-    def pop(self, run: str) -> Claimed | None:
-        """The key that started a run here, which is over."""
-        return self._claimed.pop(run, None)
+    async def alias(self, run: str, alias: str) -> None:
+        """Have a run that goes on here be found by `alias` too, unless another one is."""
+        claimed = Claimed(_alias(alias), run)
+        if await self._coordination.claim(*claimed, _RUN_SECONDS) == run:
+            self._claimed.setdefault(run, []).append(claimed)
+
+    async def aliased(self, alias: str) -> str | None:
+        """The run that an alias stands for; None where it stands for none."""
+        return await self._coordination.lookup(_alias(alias))
+
+    def pop(self, run: str) -> Sequence[Claimed]:
+        """The names of a run that went on here, and is over."""
+        return self._claimed.pop(run, ())
 
     async def keep(self, claimed: Claimed, seconds: float) -> None:
-        """Keep the key of an ended run for as long as the run, unless it stands for another by now."""
+        """Keep a name of an ended run for as long as the run, unless it stands for another by now."""
         try:
             if await self._coordination.lookup(claimed.name) == claimed.value:
                 await self._coordination.extend(claimed.name, seconds)
         except StoreError as error:
-            log.warning("the idempotency key of an ended run is kept for longer than the run: %s", error)
+            log.warning("a name of an ended run is kept for longer than the run: %s", error)
+
+
+def _alias(alias: str) -> str:
+    return f"alias:{alias}"
 
 
 def _name(owner: str | None, key: str) -> str:

@@ -1,37 +1,38 @@
 """The native dialect: what a run says, as the events that Tailrace's own clients read.
 
-A run's record is one such event, so writing it is done once, when it is appended, and reading a run
-back (its state, a snapshot of its text) is folding its records.
+A run's record is one such event, so writing it is done once, when it is appended. Reading a run back
+as what was said is done here, folding that into its state in `summary`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import Any
 
-from tailrace.errors import ErrorType, RunError
-from tailrace.log import RESERVED, Record
-from tailrace.runs.deltas import Text, Thinking, ToolCall
-from tailrace.runs.states import Status, ending
-from tailrace.sse import encode_block
+from tailrace.errors import ErrorType, ProviderError, RunError
+from tailrace.hub import control
+from tailrace.log import Position, Record
+from tailrace.runs.account import Account
+from tailrace.runs.deltas import Delta, Finish, Refusal, Restart, Text, Thinking, ToolCall, Usage
+from tailrace.runs.frames import HIDDEN, Said, native_part
+from tailrace.runs.tally import PARTS
+from tailrace.sse import HEARTBEAT, encode_block
 
 __all__ = [
     "DONE",
     "NativeRenderer",
-    "Said",
-    "Summary",
+    "deltas_of_record",
     "entry",
     "error_entry",
+    "error_of_record",
     "finish_entry",
     "interruption",
+    "restart_entry",
     "start_entry",
 ]
-
-Said = tuple[str, str]
-"""A record's event and data, before it has its place."""
 
 DONE: Said = ("done", "[DONE]")
 """The last record of every run."""
@@ -69,6 +70,8 @@ def entry(delta: Text | Thinking | ToolCall) -> Said:
     """A piece of an answer as the record that says it."""
     # Written by hand, as what comes with each run is: a fifth of what json.dumps takes for a dict.
     if isinstance(delta, Text):
+        if isinstance(delta, Refusal):  # who knows no difference reads it as text; the dialects of others tell it apart
+            return ("", f'{{"text":{_quote(delta.text)},"refusal":true}}')
         return ("", f'{{"text":{_quote(delta.text)}}}')
     if isinstance(delta, Thinking):
         return ("thinking", f'{{"text":{_quote(delta.text)}}}')
@@ -80,39 +83,83 @@ def start_entry(run: str, model: str) -> Said:
     return ("start", f'{{"run":"{run}","model":{_quote(model)}}}')
 
 
-def finish_entry(reason: str, usage: dict[str, int | bool], model: str, provider: str) -> Said:
+def restart_entry(restart: Restart) -> Said:
+    """What tells a client to discard what was said so far."""
+    return ("restart", _json({"provider": restart.provider, "model": restart.model, "reason": restart.reason}))
+
+
+def finish_entry(reason: str, account: Account) -> Said:
     """What is said when the model ended by itself."""
+    usage = account.usage
     estimated = "true" if usage["estimated"] else "false"
-    tokens = f'"input_tokens":{usage["input_tokens"]},"output_tokens":{usage["output_tokens"]}'
-    said = f'"finish_reason":{_quote(reason)},"usage":{{{tokens},"estimated":{estimated}}}'
-    return ("finish", f'{{{said},"model":{_quote(model)},"provider":{_quote(provider)}}}')
+    tokens = f'"input_tokens":{usage["input_tokens"]},"output_tokens":{usage["output_tokens"]},"estimated":{estimated}'
+    if len(usage) > _USUAL_COUNTS:
+        tokens += "".join([f',"{part}":{usage[part]}' for part in PARTS if part in usage])
+    who = f'"model":{_quote(account.model)},"provider":{_quote(account.provider)}'
+    times = f'"first_token":{_number(account.first_token)},"seconds":{account.seconds}'
+    attempts = _json(account.attempts) if account.attempts else "[]"
+    said = f'"finish_reason":{_quote(reason)},"usage":{{{tokens}}},{who},{times},"attempts":{attempts}'
+    return ("finish", f"{{{said}}}")
 
 
-def error_entry(error: RunError, usage: dict[str, Any] | None) -> Said:
+_USUAL_COUNTS = 3
+
+
+def _number(value: float | None) -> str:
+    return "null" if value is None else str(value)
+
+
+def error_entry(error: RunError, account: Account | None) -> Said:
     """What is said when a run ends in another way; what was said before has its price too, where it is known."""
-    told = {"type": error.type, "message": error.message, "retryable": error.retryable}
-    return ("error", _json({"error": told} if usage is None else {"error": told, "usage": usage}))
+    told: dict[str, Any] = {
+        "error": {"type": error.type, "message": error.message, "retryable": error.retryable},
+    }
+    if isinstance(error, ProviderError):
+        # For the dialects whose clients are told by a status, on whichever instance they ask.
+        facts = {"status": error.status, "retry_after": error.retry_after}
+        told |= {name: fact for name, fact in facts.items() if fact is not None}
+    return ("error", _json(told if account is None else told | account.told()))
 
 
 _DIED = "the server that produced this answer died; what it had said is kept"
 
 
-def interruption(message: str = _DIED, usage: dict[str, Any] | None = None) -> tuple[Said, Said]:
+def interruption(message: str = _DIED, account: Account | None = None) -> tuple[Said, Said]:
     """The end of a run that its producer could not end, as whoever finds it says it; by default, that it died."""
-    return error_entry(RunError(ErrorType.TAILRACE_INTERRUPTED, message), usage), DONE
+    return error_entry(RunError(ErrorType.TAILRACE_INTERRUPTED, message), account), DONE
 
 
 @dataclass(frozen=True, slots=True)
 class NativeRenderer:
-    """Shows a run's records as they are; the first one tells the client how long to wait before coming back."""
+    """Shows a run's records as they are; the first one tells the client how long to wait before coming back.
+
+    `framed` says that frames of the upstream may ride on them, which are not shown.
+    """
+
+    framed: bool = False
 
     @property
     def hides(self) -> bool:
-        """A record without data moves the cursor unseen, but never for long: the terminal is shown."""
+        """A record that says nothing moves the cursor unseen, but never for long: the terminal is shown."""
         return False
+
+    @property
+    def heartbeat(self) -> bytes:
+        """A comment."""
+        return HEARTBEAT
+
+    def control(self, event: str, data: object, position: Position | None, retry: int | None) -> bytes:
+        """All of the hub's own events are known to native clients."""
+        return control(event, data, position=position, retry=retry)
+
+    def broken(self) -> bytes | None:
+        """A reader that missed something is told, and reads on."""
+        return None
 
     def render(self, epoch: str, records: Sequence[Record]) -> list[bytes]:
         """An event for each, or nothing."""
+        if self.framed:
+            records = [_bare(record) for record in records]
         # A record's data is JSON on one line, so a piece of text needs no look for line ends: half the time.
         id_field = f"id: {epoch}-"
         return [
@@ -123,104 +170,53 @@ class NativeRenderer:
         ]
 
 
+def _bare(record: Record) -> Record:
+    offset, event, data, at = record
+    if data is None or event == HIDDEN:
+        return Record(offset, "", None, at)
+    return Record(offset, event, native_part(data), at)
+
+
 def _named(epoch: str, offset: int, event: str, data: str | None) -> bytes:
     if data is None:
         return b""
     return encode_block(data, event, f"{epoch}-{offset}", RETRY if event == "start" else None)
 
 
-@dataclass(slots=True)
-class Summary:
-    """What a run's records come to so far.
-
-    `spoken` is the offset of the last record before those that tell the end, `created` and `ended` are
-    seconds since the epoch. Nobody knows when that was `created` of which the store has nothing but an end.
-    """
-
-    model: str = ""
-    provider: str = ""
-    status: Status = Status.RUNNING
-    finish_reason: str | None = None
-    usage: dict[str, Any] | None = None
-    error: dict[str, Any] | None = None
-    created: float | None = None
-    ended: float | None = None
-    spoken: int = 0
-    _text: list[str] = field(default_factory=list)
-    _thinking: list[str] = field(default_factory=list)
-    _tools: dict[int, _Call] = field(default_factory=dict)
-
-    @property
-    def text(self) -> str:
-        """The answer's text."""
-        return "".join(self._text)
-
-    @property
-    def thinking(self) -> str:
-        """The model's reasoning."""
-        return "".join(self._thinking)
-
-    @property
-    def tools(self) -> list[dict[str, Any]]:
-        """The tool calls, each put together from its fragments."""
-        return [
-            {"index": index, "id": call.id, "name": call.name, "arguments": "".join(call.arguments)}
-            for index, call in self._tools.items()
-        ]
-
-    def snapshot(self) -> dict[str, Any]:
-        """What was said, for a reader who begins in the middle."""
-        said: dict[str, Any] = {"text": self.text, "thinking": self.thinking}
-        return said | {"tools": self.tools} if self._tools else said
-
-    def add(self, records: Iterable[Record]) -> None:
-        """Take the next records, in order."""
-        for record in records:
-            if self.created is None and record.offset <= RESERVED:
-                self.created = record.at
-            if record.event not in _ENDING:
-                self.spoken = record.offset
-            if record.data is not None:
-                self._add(record.event, record.data, record.at)
-
-    def _add(self, event: str, data: str, at: float) -> None:
-        match event:
-            case "":
-                self._text.append(json.loads(data)["text"])
-            case "thinking":
-                self._thinking.append(json.loads(data)["text"])
-            case "tool":
-                self._add_fragment(json.loads(data))
-            case "start":
-                self.model = json.loads(data)["model"]
-            case "done":
-                self.ended = at
-            case _:
-                self._add_ending(event, json.loads(data))
-
-    def _add_fragment(self, fragment: dict[str, Any]) -> None:
-        call = self._tools.setdefault(fragment["index"], _Call())
-        call.id = fragment["id"] or call.id
-        call.name = fragment["name"] or call.name
-        call.arguments.append(fragment["arguments"])
-
-    def _add_ending(self, event: str, said: dict[str, Any]) -> None:
-        if event == "finish":
-            self.finish_reason, self.usage = said["finish_reason"], said["usage"]
-            self.model, self.provider = said["model"], said["provider"]
-            self.status = Status.FINISHED
-        elif event == "error":
-            self.error, self.usage = said["error"], said.get("usage")
-            self.status = ending(ErrorType(said["error"]["type"]))
+# Reading a record back.
 
 
-@dataclass(slots=True)
-class _Call:
-    """A tool call whose fragments are being put together."""
+def deltas_of_record(event: str, data: str) -> Sequence[Delta]:
+    """What an upstream said by a record; nothing for one that says how the run began, broke or is over."""
+    match event:
+        case "" | "thinking" | "tool" | "finish":
+            return _deltas(event, json.loads(native_part(data)))
+        case _:
+            return ()
 
-    id: str = ""
-    name: str = ""
-    arguments: list[str] = field(default_factory=list)
+
+def _deltas(event: str, told: dict[str, Any]) -> Sequence[Delta]:
+    match event:
+        case "":
+            return (Refusal(told["text"]) if told.get("refusal") else Text(told["text"]),)
+        case "thinking":
+            return (Thinking(told["text"]),)
+        case "tool":
+            return (ToolCall(told["index"], told["id"], told["name"], told["arguments"]),)
+        case _:
+            usage = told["usage"]
+            parts = {part: usage.get(part) for part in PARTS}
+            return (Usage(usage["input_tokens"], usage["output_tokens"], **parts), Finish(told["finish_reason"]))
 
 
-_ENDING = frozenset({"finish", "error", "done"})
+def error_of_record(data: str) -> RunError:
+    """The error that an `error` record tells."""
+    told = json.loads(native_part(data))
+    error = told["error"]
+    return ProviderError(
+        ErrorType(error["type"]),
+        error["message"],
+        retryable=error["retryable"],
+        status=told.get("status"),
+        retry_after=told.get("retry_after"),
+    )

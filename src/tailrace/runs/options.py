@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tailrace.runs.account import Attempted
 
 __all__ = ["RunOptions"]
 
@@ -12,9 +17,12 @@ class RunOptions:
     """What a run is and how long it may go on.
 
     `owner` is who it belongs to (None: whoever knows its id). `grace`: seconds without a viewer before it
-    is cancelled (0 = at once, None = never). `max_bytes` bounds what it may say. `prompt_bytes` is the
-    question's size in UTF-8, for an estimate of its tokens where nobody says better. `keep`: seconds for
-    which it can be read after its end (None: for good).
+    is cancelled (0 = at once, None = never). `max_bytes` bounds what it may say, and `max_ahead` how many
+    bytes of that may be ahead of the viewer who has read most. `prompt_bytes` is the question's size in UTF-8,
+    for an estimate of its tokens where nobody says better. `keep`: seconds for which it can be read after its
+    end (None: for good). `attempts` is a list that the producer fills while it tries upstreams. `framed` says
+    that frames of an upstream may ride on what it says, `view` is how its own caller is shown it, in words of
+    the floor that shows it.
 
     Raises `ValueError` for a time or a size that is none.
     """
@@ -24,13 +32,17 @@ class RunOptions:
     owner: str | None = None
     grace: float | None = 10.0
     max_bytes: int = 8_388_608
+    max_ahead: int = 4_194_304
     prompt_bytes: int = 0
     keep: float | None = 900.0
+    attempts: Sequence[Attempted] = field(default=(), compare=False)
+    framed: bool = False
+    view: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
         for name, seconds in (("grace", self.grace), ("keep", self.keep)):
             if seconds is not None and not seconds >= 0:
                 raise ValueError(f"{name} must be 0 seconds or more, not {seconds}")
-        if self.max_bytes < 1 or self.prompt_bytes < 0:
-            raise ValueError("max_bytes must be 1 or more, prompt_bytes 0 or more")
+        if self.max_bytes < 1 or self.max_ahead < 1 or self.prompt_bytes < 0:
+            raise ValueError("max_bytes and max_ahead must be 1 or more, prompt_bytes 0 or more")

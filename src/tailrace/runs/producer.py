@@ -5,21 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterable, Callable, Sequence
 
-from tailrace.runs.deltas import Delta, Finish, Text, Thinking, ToolCall, Usage
+from tailrace.runs.deltas import Finish, Frame, Part, Restart, Text, Thinking, ToolCall, Usage
 
 __all__ = ["SPOKEN", "Item", "Producer", "close", "deltas_of", "discard"]
 
 log = logging.getLogger("tailrace")
 
-Item = str | Delta | Sequence[Delta]
-"""What a producer yields: text, a delta, or all the deltas that came at once."""
+Item = str | Part | Sequence[Part]
+"""What a producer yields: text, a delta, or all the deltas that came at once; a frame stands for what it says."""
 
 Producer = AsyncIterable[Item] | Callable[[], AsyncIterable[Item]]
 """Where an answer comes from: an async iterator, or what makes one (so that a resume makes none)."""
 
 # Tuples: a union would be built anew for each look at a delta.
 SPOKEN = (Text, Thinking, ToolCall)
-_DELTAS = (*SPOKEN, Usage, Finish)
+_PARTS = (*SPOKEN, Usage, Finish, Frame, Restart)  # a frame is a sequence too, but not of deltas
+_PLAIN = frozenset({list, tuple})
 
 
 async def discard(producer: Producer) -> None:
@@ -39,8 +40,10 @@ async def close(items: AsyncIterable[Item]) -> None:
         log.exception("a producer failed while it was being closed")
 
 
-def deltas_of(item: Item) -> Sequence[Delta]:
+def deltas_of(item: Item) -> Sequence[Part]:
     """The deltas of what was yielded."""
     if isinstance(item, str):
         return (Text(item),)
-    return (item,) if isinstance(item, _DELTAS) else item
+    if type(item) in _PLAIN:  # what providers yield; else ten types would be looked for in it
+        return item  # type: ignore[return-value]  # neither a part nor text
+    return (item,) if isinstance(item, _PARTS) else item

@@ -14,18 +14,23 @@ from dataclasses import dataclass
 from tailrace.errors import ErrorType, RunError
 from tailrace.hub import Hub, Tail
 from tailrace.log import Batch, Record, Writer
-from tailrace.runs.deltas import Finish, ToolCall, Usage
-from tailrace.runs.native import DONE, Said, entry, error_entry, finish_entry, interruption
+from tailrace.runs.account import Account, Ledger, report
+from tailrace.runs.deltas import Frame
+from tailrace.runs.frames import Said, carrying
+from tailrace.runs.intake import take
+from tailrace.runs.native import DONE, error_entry, finish_entry, interruption
 from tailrace.runs.options import RunOptions
-from tailrace.runs.producer import SPOKEN, Item, Producer, close, deltas_of, discard
+from tailrace.runs.pace import Pace
+from tailrace.runs.producer import Item, Producer, close, discard
 from tailrace.runs.states import NEXT, Status, ending
-from tailrace.runs.tally import Tally, size
+from tailrace.runs.tally import size
 
 __all__ = ["Run", "RunEvents"]
 
 log = logging.getLogger("tailrace")
 
 _TURN = 0.0025  # seconds after which it is looked whether a producer lets others have their turn
+_PACE = 0.05  # seconds between looks whether a viewer has caught up
 _FIRST_VIEWER = 1.0
 """Seconds that a run waits for its first viewer at least: with no grace at all, nobody could come in time."""
 _LOOK_ELSEWHERE = 5.0
@@ -72,8 +77,9 @@ class Run:
         "_held",
         "_hub",
         "_last_words",
+        "_ledger",
+        "_pace",
         "_producing",
-        "_tally",
         "_task",
         "_turn_ends",
         "_turned",
@@ -102,12 +108,13 @@ class Run:
         self._hub = hub
         self._writer = writer
         self._events = events
-        self._tally = Tally(options.prompt_bytes)
+        self._ledger = Ledger(options, self.said_at)
         self._last_words: Sequence[Said] = ()
         self._held: Sequence[Record] = ()  # an end that is kept back while the store decides
         self._fenced = False
         self._elsewhere = False  # whether somebody was seen to watch it on another instance
         self._bytes = 0
+        self._pace: Pace | None = None  # of a run that says much
         self._turn_ends = 0.0
         self._turned = True  # whether the loop came round since the producer was looked at
         self._task: asyncio.Task[None] | None = None
@@ -126,10 +133,11 @@ class Run:
     @property
     def usage(self) -> dict[str, int | bool]:
         """Tokens so far."""
-        return self._tally.usage()
+        return self._ledger.tally.usage()
 
     def begin(self, producer: Producer) -> None:
         """Start producing."""
+        self._ledger.begin(self._hub.clock.monotonic())
         self._task = asyncio.get_running_loop().create_task(self._produce(producer), name=f"run {self.id}")
         self._wait_for_viewers(_FIRST_VIEWER)
 
@@ -158,6 +166,7 @@ class Run:
     async def _consume(self, items: AsyncIterator[Item]) -> None:
         clock = self._hub.clock
         self._turn_ends = clock.monotonic() + _TURN
+        paced_from = self.options.max_ahead // 2
         async for item in items:
             if not self.ended:  # it may be, by the producer itself, or in spite of one that ignores a cancellation
                 self._take(item)
@@ -166,6 +175,16 @@ class Run:
             if clock.monotonic() > self._turn_ends:
                 await self._look_at_turns()
                 self._turn_ends = clock.monotonic() + _TURN
+            if self._bytes > paced_from:
+                await self._keep_pace()
+
+    async def _keep_pace(self) -> None:
+        """Wait while this is too far ahead of everybody who reads it here; who reads it elsewhere is not known."""
+        pace = self._pace = self._pace or Pace(self.options.max_ahead)
+        pace.note(self.tail.head, self._bytes)
+        # To be woken by each write would burden all runs for the sake of the few that ever come here.
+        while self.viewers and (read := self.tail.furthest) is not None and pace.exceeded(read):  # noqa: ASYNC110
+            await asyncio.sleep(_PACE)
 
     async def _look_at_turns(self) -> None:
         """Make way for others, where the producer has not waited since the last look.
@@ -199,38 +218,42 @@ class Run:
             self._fail(_producer_failed())
 
     def _take(self, item: Item) -> None:
-        entries: list[Said] = []
-        texts: list[str] = []
-        reason = None
-        for delta in deltas_of(item):
-            if isinstance(delta, SPOKEN):
-                entries.append(entry(delta))
-                texts.append(delta.arguments if isinstance(delta, ToolCall) else delta.text)
-            elif isinstance(delta, Usage):
-                self._tally.merge(delta)
-            elif isinstance(delta, Finish):
-                reason = delta.reason
-                break
-            else:
-                raise TypeError(f"a producer yields text, deltas or sequences of deltas, not {type(delta).__name__}")
-        # Once for all that came together: a provider's answer may be one item of many deltas.
-        self._tally.hear("".join(texts))
+        ledger = self._ledger
+        entries, end = take(item, ledger.tally)
+        if entries and ledger.first_token is None:
+            ledger.speak(self._hub.clock.monotonic())
         self._bytes += size("".join([data for _, data in entries]))
+        if end is not None and end.frame is not None:
+            self._bytes += size(end.frame.data)
         if self._bytes > self.options.max_bytes:
             limit = f"the answer is larger than the {self.options.max_bytes} bytes that are allowed"
             self._fail(RunError(ErrorType.POLICY_RUN_TOO_LARGE, limit))
-        elif reason is not None:
-            self._finish(reason, entries)
+        elif end is not None:
+            self._finish(end.finish.reason, entries, end.frame)
         elif entries:
             self._append(entries)
 
-    def _finish(self, reason: str, entries: Sequence[Said] = ()) -> None:
-        options = self.options
-        finish = finish_entry(reason, self.usage, options.model, options.provider)
-        self._end(Status.FINISHED, [*entries, finish, DONE])
+    def _finish(self, reason: str, entries: Sequence[Said] = (), frame: Frame | None = None) -> None:
+        if self.ended:
+            return
+        account = self._account()
+        finish = finish_entry(reason, account)
+        self._report(Status.FINISHED, account)
+        self._end(Status.FINISHED, [*entries, carrying(finish, frame) if frame else finish, DONE])
 
     def _fail(self, error: RunError) -> None:
-        self._end(ending(error.type), [error_entry(error, self.usage), DONE])
+        if self.ended:
+            return
+        status, account = ending(error.type), self._account()
+        self._report(status, account, error)
+        self._end(status, [error_entry(error, account), DONE])
+
+    def _report(self, status: Status, account: Account, error: RunError | None = None) -> None:
+        if self.begun:  # one that never was is no answer, and took nothing
+            report(self.id, status, account, error)
+
+    def _account(self) -> Account:
+        return self._ledger.account(self._hub.clock.monotonic())
 
     def cancel(self, error: RunError) -> bool:
         """End the run because of `error`, and abort what produces it; False if it has ended already."""
@@ -293,6 +316,7 @@ class Run:
         self._held = ()
         if not self.ended:
             self.status = Status.INTERRUPTED
+            self._report(self.status, self._account())
             self._hub.wheel.cancel(self)
             self._abort()
             self._events.ended(self)
@@ -305,7 +329,7 @@ class Run:
         """
         if self.tail.ended and self.status is not Status.FINISHED:
             return self._last_words
-        return interruption("this answer was cut off from its store, which may have lost some of it", self.usage)
+        return interruption("this answer was cut off from its store, which may have lost some of it", self._account())
 
     def conclude(self, records: Sequence[Record]) -> None:
         """Show the end that the run has in the store, if the viewers here have seen none."""

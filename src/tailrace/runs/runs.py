@@ -7,28 +7,29 @@ is produced here has a `Run` object.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from tailrace.errors import ErrorType, KeyReused, RunError, RunNotFound
-from tailrace.hub import Hub, Reading, Tail, control, resume
+from tailrace.hub import Hub, Reading, Renderer, Tail, control, resume
 from tailrace.log import RESERVED, Coordination, Position, Record, Verdict, Writer, judge, new_run_id
 from tailrace.log.fleet import Fleet
+from tailrace.runs.following import read_past
 from tailrace.runs.instance import Instance, cancelled
 from tailrace.runs.keys import Keys, Taken
 from tailrace.runs.meta import RunMeta, log_of
-from tailrace.runs.native import RETRY, NativeRenderer, Summary, start_entry
+from tailrace.runs.native import RETRY, NativeRenderer, start_entry
 from tailrace.runs.options import RunOptions
 from tailrace.runs.producer import Producer, discard
 from tailrace.runs.run import Run, RunEvents
+from tailrace.runs.summary import Summary
 from tailrace.runs.tasks import Tasks
 
 __all__ = ["Attached", "Runs"]
 
 Result = TypeVar("Result")
 
-_PAGE = 1000
 _CATCH_UP = 2.0
 """Seconds that a reader who has seen more than the store has waits for it: its producer's writes are on their way."""
 _LAST_APPEND = 2.0
@@ -152,6 +153,16 @@ class Runs:
         run.cancel(RunError(ErrorType.CALLER_UNKNOWN_RUN, "the run that this cursor names is not here; ask again"))
         return run
 
+    async def alias(self, run: str, alias: str, keep: float | None) -> None:
+        """Have a run that was started here be found by `alias` too, for `keep` seconds after its end."""
+        await self._keys.alias(run, alias)
+        if run not in self.live:
+            self._keep_names(run, keep)
+
+    async def aliased(self, alias: str) -> str | None:
+        """The run that an alias stands for, if any."""
+        return await self._keys.aliased(alias)
+
     # Reading.
 
     async def read(
@@ -174,7 +185,23 @@ class Runs:
             prelude = resume(verdict, Position(tail.epoch, after))
         elif snapshot:
             after, prelude = await self._snapshot(tail)
-        return await self._reading(attached, after, prelude)
+        framed = RunMeta.parse(tail.meta).framed
+        return await self._reading(attached, NativeRenderer(framed=framed), after, prelude)
+
+    async def read_as(self, run: str, owner: str | None, make: Callable[[Tail], Renderer]) -> Reading:
+        """Begin to read a run from its start in the view that `make` gives for its tail. Raises `RunNotFound`.
+
+        Where nothing was said yet, the view's own heartbeat comes at once, to show that somebody is there.
+        """
+        attached = await self.attach(run, owner)
+        tail = attached.tail
+        try:
+            renderer = make(tail)
+        except BaseException:
+            self._hub.close(tail)
+            raise
+        prelude = renderer.heartbeat if tail.head <= 1 else b""
+        return await self._reading(attached, renderer, tail.first - 1, prelude)
 
     async def _judge(self, cursor: str, attached: Attached) -> Verdict:
         """What becomes of a cursor. Where that fails, the caller's use of the tail is over."""
@@ -214,14 +241,14 @@ class Runs:
             tail.snapshot = (head, position.offset, prelude)
         return tail.snapshot[1:]
 
-    async def _reading(self, attached: Attached, after: int, prelude: bytes) -> Reading:
+    async def _reading(self, attached: Attached, renderer: Renderer, after: int, prelude: bytes) -> Reading:
         run, tail, unwatch = attached.run, attached.tail, None
         if run is not None:
             run.watch()
             unwatch = run.unwatch
         elif self._instance is not None:
             unwatch = await self._using(tail, self._instance.enter(tail))
-        return Reading(tail, NativeRenderer(), after, prelude, on_closed=unwatch)
+        return Reading(tail, renderer, after, prelude, on_closed=unwatch)
 
     async def _using(self, tail: Tail, work: Awaitable[Result]) -> Result:
         """Wait for something. Where that fails, the caller's use of the tail is over."""
@@ -273,17 +300,10 @@ class Runs:
 
     async def _fold_into(self, summary: Summary, tail: Tail) -> None:
         after, goal = 0, tail.head
-        while after < goal and (records := await self._some(tail, after)):
+        while after < goal and (records := await read_past(tail, after)):
             summary.add(records)
             after = records[-1].offset
             await asyncio.sleep(0)  # a page is about 1 ms of work, and an answer may have many
-
-    async def _some(self, tail: Tail, after: int) -> list[Record]:
-        held = tail.since(after)
-        if held is not None:
-            return list(held)
-        page = await self._hub.store.read(tail.log, after, _PAGE)
-        return list(page.records) if page is not None else []
 
     # Ending.
 
@@ -311,9 +331,12 @@ class Runs:
     def _on_stored(self, run: Run) -> None:
         self._ours.discard(run.tail.log)
         self._hub.close(run.tail)
-        claimed = self._keys.pop(run.id)
-        if claimed is not None and run.options.keep is not None:
-            self._tasks.start(self._keys.keep(claimed, run.options.keep))
+        self._keep_names(run.id, run.options.keep)
+
+    def _keep_names(self, run: str, keep: float | None) -> None:
+        for claimed in self._keys.pop(run):
+            if keep is not None:
+                self._tasks.start(self._keys.keep(claimed, keep))
 
     # Leaving.
 
@@ -355,9 +378,10 @@ class Runs:
             await self._instance.membership.close(resign=written and settled)
 
     def _meta(self, options: RunOptions) -> str:
-        if self._instance is None:
-            return str(RunMeta(options.owner, options.provider))
-        return str(RunMeta(options.owner, options.provider, self._instance.name, options.keep, options.model))
+        by, keep, model = (None, None, "")
+        if self._instance is not None:
+            by, keep, model = self._instance.name, options.keep, options.model
+        return str(RunMeta(options.owner, options.provider, by, keep, model, options.framed, options.view))
 
 
 async def _settled(tasks: Collection[asyncio.Future[None]], patience: float) -> None:

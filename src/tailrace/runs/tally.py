@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from tailrace.runs.deltas import Usage
 
-__all__ = ["Tally", "size"]
+__all__ = ["PARTS", "Tally", "size"]
+
+PARTS = ("cached_input_tokens", "cache_creation_input_tokens", "reasoning_tokens")
+"""Counts of `Usage` that are parts of the others."""
 
 _BYTES_PER_TOKEN = 4
 
@@ -27,16 +30,26 @@ class Tally:
         """Take what a provider says; each figure that it gives stands until it gives another."""
         self._usage = self._usage.updated(usage)
 
+    def reset(self) -> None:
+        """Begin anew: what was said is void, and what it cost is told by nobody."""
+        self._said = 0
+        self._usage = Usage()
+
     def usage(self) -> dict[str, int | bool]:
-        """Tokens so far, as they are told."""
+        """Tokens so far, as they are told: the parts of them only where they are known."""
         known = self._usage
         given = known.input_tokens, known.output_tokens
         estimate = _tokens(self._prompt_bytes), _tokens(self._said)
-        return {
+        told: dict[str, int | bool] = {
             "input_tokens": estimate[0] if given[0] is None else given[0],
             "output_tokens": estimate[1] if given[1] is None else given[1],
             "estimated": None in given,
         }
+        for part in PARTS:
+            count = getattr(known, part)
+            if count is not None:
+                told[part] = count
+        return told
 
 
 def size(text: str) -> int:

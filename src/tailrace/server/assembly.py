@@ -42,6 +42,7 @@ def _options(settings: Settings) -> Options:
         grace=_grace(settings),
         keep_ended=chat.keep_ended,
         max_run_bytes=chat.max_run_bytes,
+        max_ahead=chat.max_ahead,
         drain_timeout=server.drain_timeout,
         history=Retention(channels.history_events, channels.history_bytes, channels.history_age),
         prefix=settings.store.prefix,
@@ -59,6 +60,7 @@ def _web(settings: Settings) -> WebOptions:
         cors_origins=server.cors_origins,
         allowed_hosts=server.allowed_hosts,
         max_grace=_grace(settings),
+        open_after=settings.chat.open_after,
     )
 
 

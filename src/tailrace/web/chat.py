@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,12 +13,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from tailrace.chat.ask import Ask
+from tailrace.chat.attempts import Attempt
+from tailrace.chat.choice import choose
 from tailrace.chat.gateway import Gateway
-from tailrace.chat.models import Target
+from tailrace.chat.models import Route as ModelRoute
+from tailrace.chat.providers.base import Routed
 from tailrace.facade import Answered, Tailrace, cursor_of
 from tailrace.runs import RunOptions, Summary
 from tailrace.web.accepts import AS_IT_IS, wants_json, wants_stream
 from tailrace.web.bodies import ChatBody, encode, parse, read_body
+from tailrace.web.idempotency import key_of
 from tailrace.web.options import WebOptions
 from tailrace.web.origins import Origins
 from tailrace.web.problems import Problem
@@ -26,7 +31,6 @@ from tailrace.web.routes import StreamRoute
 __all__ = ["Chat"]
 
 _GET_FIELDS = frozenset({"message", "model"})
-_LONGEST_KEY = 256
 
 
 class Chat:
@@ -74,28 +78,36 @@ class Chat:
         return self._tailrace.respond(await self._tailrace.read_or_refuse(run, None, cursor))
 
     async def _start(self, body: ChatBody, key: str | None) -> Answered:
-        if key is not None and not 1 <= len(key) <= _LONGEST_KEY:
-            raise Problem(422, "invalid_key", f"An idempotency key has 1 to {_LONGEST_KEY} characters.")
+        key = key_of(key)
         ask = body.ask()
-        target = self._gateway.resolve(body.model)
-        options = self._run_options(body, ask, target)
-        answer = self._gateway.answer
+        route, who = self._gateway.route(body.model), _who(body)
+        attempts: list[Attempt] = []
+        options = self._run_options(body, ask, route, who, attempts)
         runs = self._tailrace.runs
+
+        def producer() -> Routed:
+            return self._gateway.answer(ask, route, who, attempts)
+
         if key is None:
-            run = (await runs.start(lambda: answer(ask, target), options)).id
+            run = (await runs.start(producer, options)).id
         else:
             fingerprint = hashlib.sha256(encode(body)).hexdigest()
-            run = await runs.start_once(key, fingerprint, options, lambda: answer(ask, target))
+            run = await runs.start_once(key, fingerprint, options, producer)
         return self._tailrace.respond(await runs.read(run, None))
 
-    def _run_options(self, body: ChatBody, ask: Ask, target: Target) -> RunOptions:
-        most = self._options.max_grace
+    def _run_options(
+        self, body: ChatBody, ask: Ask, route: ModelRoute, who: str, attempts: Sequence[Attempt]
+    ) -> RunOptions:
+        # What the route says of callers who leave stands above what a caller may ask for.
+        most = route.policy.grace(self._options.max_grace)
         grace = most if body.grace is None else body.grace
+        target = choose(route, who)
         return self._tailrace.run_options(
             model=target.model,
             provider=target.provider,
             grace=grace if most is None or grace is None else min(grace, most),
             prompt_bytes=len(encode((ask.system, ask.messages, ask.tools))),
+            attempts=attempts,
         )
 
     async def attach(self, request: Request) -> Answered:
@@ -113,6 +125,13 @@ class Chat:
         run = request.path_params["run"]
         summary = await self._tailrace.runs.cancel(run, None)
         return JSONResponse({"run": run, "status": summary.status})
+
+
+def _who(body: ChatBody) -> str:
+    """Who asks, so that the same person is answered by the same arm of a route; else a stranger."""
+    metadata = body.metadata or {}
+    named = metadata.get("user") or metadata.get("user_id")
+    return str(named) if named else secrets.token_hex(8)
 
 
 def _convert(fields: dict[str, str]) -> ChatBody:
@@ -133,6 +152,9 @@ def _state(run: str, summary: Summary) -> dict[str, Any]:
         "tools": summary.tools,
         "finish_reason": summary.finish_reason,
         "usage": summary.usage,
+        "first_token": summary.first_token,
+        "seconds": summary.seconds,
+        "attempts": summary.attempts,
         "error": summary.error,
         "created": summary.created,
         "ended": summary.ended,

@@ -13,10 +13,12 @@ class WebOptions:
 
     `max_body` is in bytes. `cors_origins` are the origins whose pages may use this server, `*` for all.
     `allowed_hosts` are the names that it answers to; none given: all. `max_grace` (seconds; None: no bound)
-    is the grace of a run where its request names none, and the most that one may ask for.
+    is the grace of a run where its request names none, and the most that one may ask for. For `open_after`
+    seconds an answer in a dialect of others waits for its first content before its HTTP status is told.
     """
 
     max_body: int = 1_048_576
     cors_origins: tuple[str, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     max_grace: float | None = 10.0
+    open_after: float = 8.0

@@ -16,7 +16,7 @@ import openai
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["JUDGES", "Verdict"]
+__all__ = ["JUDGES", "Verdict", "chat_verdict", "messages_verdict", "responses_verdict"]
 
 URL = "http://judge.test"
 ASKED: list[Any] = [{"role": "user", "content": "Hi"}]
@@ -75,16 +75,17 @@ def chat(wire: bytes, sizes: Sequence[int] = (65_536,)) -> Verdict:
         client.chat.completions.stream(model="m", messages=ASKED) as stream,
     ):
         stream.until_done()
-        return _chat_verdict(stream.current_completion_snapshot)  # the final one is refused where it was cut
+        return chat_verdict(stream.current_completion_snapshot)  # the final one is refused where it was cut
 
 
 def chat_whole(answer: dict[str, Any]) -> Verdict:
     """Read a whole completion."""
     with _openai(_http(json.dumps(answer).encode(), (65_536,), stream=False)) as client:
-        return _chat_verdict(client.chat.completions.create(model="m", messages=ASKED))
+        return chat_verdict(client.chat.completions.create(model="m", messages=ASKED))
 
 
-def _chat_verdict(completion: Any) -> Verdict:
+def chat_verdict(completion: Any) -> Verdict:
+    """Say what a completion says."""
     assert completion.object == "chat.completion"
     [choice] = completion.choices
     message, usage = choice.message, completion.usage
@@ -113,16 +114,17 @@ def responses(wire: bytes, sizes: Sequence[int] = (65_536,)) -> Verdict:
             last = event
         assert last is not None
         assert last.type in ("response.completed", "response.incomplete")
-        return _responses_verdict(last.response)
+        return responses_verdict(last.response)
 
 
 def responses_whole(answer: dict[str, Any]) -> Verdict:
     """Read a whole response."""
     with _openai(_http(json.dumps(answer).encode(), (65_536,), stream=False)) as client:
-        return _responses_verdict(client.responses.create(model="m", input="Hi"))
+        return responses_verdict(client.responses.create(model="m", input="Hi"))
 
 
-def _responses_verdict(response: Any) -> Verdict:
+def responses_verdict(response: Any) -> Verdict:
+    """Say what a response says."""
     parts = [part for item in response.output if item.type == "message" for part in item.content]
     summaries = [part for item in response.output if item.type == "reasoning" for part in item.summary]
     usage = response.usage
@@ -154,17 +156,18 @@ def messages(wire: bytes, sizes: Sequence[int] = (65_536,)) -> Verdict:
         anthropic.Anthropic(api_key="k", base_url=URL, http_client=_http(wire, sizes), max_retries=0) as client,
         client.messages.stream(model="m", max_tokens=9, messages=ASKED) as stream,
     ):
-        return _messages_verdict(stream.get_final_message())
+        return messages_verdict(stream.get_final_message())
 
 
 def messages_whole(answer: dict[str, Any]) -> Verdict:
     """Read a whole message."""
     http = _http(json.dumps(answer).encode(), (65_536,), stream=False)
     with anthropic.Anthropic(api_key="k", base_url=URL, http_client=http, max_retries=0) as client:
-        return _messages_verdict(client.messages.create(model="m", max_tokens=9, messages=ASKED))
+        return messages_verdict(client.messages.create(model="m", max_tokens=9, messages=ASKED))
 
 
-def _messages_verdict(message: Any) -> Verdict:
+def messages_verdict(message: Any) -> Verdict:
+    """Say what a message says."""
     usage = message.usage
     cached, created = usage.cache_read_input_tokens or 0, usage.cache_creation_input_tokens or 0
     details = usage.output_tokens_details

@@ -19,7 +19,8 @@ from tailrace.chat.providers.responses import OpenAIResponses
 from tailrace.chat.timeouts import Timeouts
 from tailrace.chat.upstream import Connections
 from tailrace.errors import ErrorType, ProviderError
-from tailrace.runs.deltas import Delta, Finish, Text, Thinking, ToolCall, Usage
+from tailrace.runs.deltas import Delta, Finish, Frame, Part, Text, Thinking, ToolCall, Usage
+from tailrace.sse import Decoder
 from tests.chat.providers.responses_frames import responses_frames
 from tests.support.upstream import Script, Upstream
 from tests.support.upstream_frames import FRAMES
@@ -126,6 +127,44 @@ async def test_an_answer_without_usage_ends_with_its_finish_alone(bench: Bench) 
 async def test_what_one_network_chunk_brought_is_one_item(bench: Bench) -> None:
     bench.up.script(Script(chunking="whole"))
     assert len([batch async for batch in bench.provider().answer(HI)]) == 1
+
+
+@pytest.mark.parametrize("noise", [False, True], ids=["plain", "noisy"])
+@pytest.mark.parametrize("chunking", ["whole", "frame", "byte"])
+async def test_a_relayed_answer_is_the_upstreams_events_each_with_what_it_says(
+    bench: Bench, chunking: str, noise: bool
+) -> None:
+    script = Script(chunking=chunking, noise=noise)  # type: ignore[arg-type]
+    bench.up.script(script, script)
+    body = {"model": "smart", "stream": False, "brand_new": {"a": 1}}
+    relayed = [part async for item in bench.provider().relay(body, "real") for part in item]
+    frames = [part for part in relayed if isinstance(part, Frame)]
+    assert frames == relayed
+    told = [delta async for item in bench.provider().answer(HI) for delta in item]
+    assert [delta for frame in frames for delta in frame.deltas] == told
+    write = next(write for path, write in FRAMES.items() if bench.up.seen[0].path.endswith(path))
+    sent = b"".join(frame.data for frame in write(script))
+    assert [(frame.event, frame.data) for frame in frames] == [
+        (event.event, event.data) for event in Decoder().receive(sent) if event.data
+    ]
+    asked = bench.up.seen[0].body
+    assert (asked["model"], asked["stream"], asked["brand_new"]) == ("real", True, {"a": 1})
+
+
+async def test_a_relayed_answer_that_breaks_keeps_the_event_that_says_so_to_itself(bench: Bench) -> None:
+    bench.up.script(Script(fault="error", after=2, chunking="whole"))
+    frames: list[Part] = []
+
+    async def read() -> None:
+        async for item in bench.provider().relay({}, "real"):
+            frames.extend(item)
+
+    with pytest.raises(ProviderError) as caught:
+        await read()
+    assert caught.value.type == ErrorType.PROVIDER_OVERLOADED
+    said = [delta for frame in frames if isinstance(frame, Frame) for delta in frame.deltas]
+    assert [delta for delta in said if not isinstance(delta, Usage)] == HELLO[:2]
+    assert not any("overloaded" in frame.data for frame in frames if isinstance(frame, Frame))
 
 
 FAULTS = [

@@ -10,12 +10,12 @@ from yarl import URL
 
 from tailrace.chat.timeouts import Timeouts
 from tailrace.errors import SettingsError
-from tailrace.runs.deltas import Delta
+from tailrace.runs.deltas import Delta, Part
 
 if TYPE_CHECKING:
     from tailrace.chat.ask import Ask
 
-__all__ = ["Answer", "Provider", "ProviderOptions"]
+__all__ = ["Answer", "Provider", "ProviderOptions", "Routed"]
 
 Answer = AsyncGenerator[Sequence[Delta], None]
 """An answer as it arrives: each item holds the deltas that one network chunk brought, one at least.
@@ -26,6 +26,10 @@ which is given only after the provider's own terminal was seen. Whatever else en
 that waits in it, closes the upstream connection at once: who may stop early uses
 `contextlib.aclosing`. An early `Usage` may hold the input tokens alone.
 """
+
+Routed = AsyncGenerator[Sequence[Part], None]
+"""An `Answer` that may hold the upstream's events, each with its deltas, where it is relayed; and a `Restart`, in an
+item of its own, where a route goes on after a break."""
 
 
 class Provider(Protocol):

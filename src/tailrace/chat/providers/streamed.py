@@ -7,27 +7,29 @@ things and the end of an answer, which is never a guess, are decided here.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import msgspec
 
 from tailrace.chat import failures
 from tailrace.chat.upstream import Upstream
 from tailrace.errors import ErrorType, EventTooLarge, ProviderError
-from tailrace.runs.deltas import Usage
+from tailrace.runs.deltas import Frame, Usage
 from tailrace.sse import Decoder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
     from tailrace.chat.ask import Ask
-    from tailrace.chat.providers.base import Answer, ProviderOptions
+    from tailrace.chat.providers.base import Answer, ProviderOptions, Routed
     from tailrace.chat.providers.parser import Parser
     from tailrace.chat.upstream import Connections, Exchange
-    from tailrace.runs.deltas import Delta
+    from tailrace.runs.deltas import Delta, Part
     from tailrace.sse import Event
 
-__all__ = ["StreamedProvider"]
+__all__ = ["StreamedProvider", "speaks"]
+
+Told = TypeVar("Told", bound="Part")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -79,23 +81,32 @@ class StreamedProvider(ABC):
     def parser() -> Parser:
         """Return a parser for one answer."""
 
-    async def answer(self, ask: Ask) -> Answer:
+    def answer(self, ask: Ask) -> Answer:
         """Ask the upstream; `Answer` says what the items are and how it ends."""
+        return self._answer(lambda: self.request(ask), _told)
+
+    def relay(self, body: Mapping[str, Any], model: str) -> Routed:
+        """Ask the upstream what a caller asked in its own form; the items hold its events as it sends them."""
+        return self._answer(lambda: self.relay_request(body, model), _paired)
+
+    async def _answer(
+        self, request: Callable[[], dict[str, Any]], read: Callable[[Parser, list[Event]], Sequence[Told]]
+    ) -> AsyncGenerator[Sequence[Told], None]:
         try:
-            exchange = await self._upstream.post(_encode(self.request(ask)))
+            exchange = await self._upstream.post(_encode(request()))
             try:
                 decoder, parser, quiet = Decoder(), self.parser(), True
                 while True:
-                    deltas = parser.feed(await _receive(exchange, decoder))
+                    item = read(parser, await _receive(exchange, decoder))
                     if parser.finished:
                         exchange.finish()  # first: whoever has the last delta may not come back
-                        yield deltas
+                        yield item
                         return
-                    if quiet and _says_something(deltas):
+                    if quiet and speaks(item):
                         quiet = False
                         exchange.token_seen()
-                    if deltas:
-                        yield deltas
+                    if item:
+                        yield item
                     if parser.failure is not None:
                         raise parser.failure
             finally:
@@ -126,8 +137,45 @@ async def _receive(exchange: Exchange, decoder: Decoder) -> list[Event]:
         raise failures.malformed(f"an event of more than {error.limit} bytes") from error
 
 
-def _says_something(deltas: list[Delta]) -> bool:
-    return any(type(delta) is not Usage for delta in deltas)
+def _told(parser: Parser, events: list[Event]) -> Sequence[Delta]:
+    return parser.feed(events)
+
+
+def _paired(parser: Parser, events: list[Event]) -> Sequence[Part]:
+    item: list[Part] = []
+    for event, deltas in parser.pair(events):
+        if event is None:
+            item += deltas
+        else:
+            item.append(Frame(event.event, event.data, deltas))
+    return item
+
+
+_PREPARING = frozenset(
+    {
+        "message",  # the type of an event without a name: chunks of chat.completions, which say what they say in deltas
+        "ping",
+        "keepalive",
+        "message_start",
+        "content_block_start",
+        "response.created",
+        "response.queued",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.content_part.added",
+        "response.reasoning_summary_part.added",
+    }
+)
+"""Events that hold no content themselves. Any other may hold some that is not known here, as a piece of an image."""
+
+
+def speaks(item: Sequence[Part]) -> bool:
+    """Tell whether an item holds content: not where it only counts, or prepares what will be said."""
+    return any(_frame_speaks(part) if type(part) is Frame else type(part) is not Usage for part in item)
+
+
+def _frame_speaks(frame: Frame) -> bool:
+    return speaks(frame.deltas) if frame.deltas else frame.event not in _PREPARING
 
 
 def _restated(error: ProviderError, message: str) -> ProviderError:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tailrace.client import ChatOptions, Text, Thinking
+from tailrace.client import ChatOptions, Restart, Text, Thinking
 from tailrace.errors import TailraceError
 from tailrace.server.commands.narrator import Narrator
 from tailrace.server.commands.target import connect, url_option
@@ -47,6 +47,8 @@ def _show(answer: Answer) -> None:
         for event in answer.events():
             if isinstance(event, Thinking):
                 note(event.text, end="")
+            elif isinstance(event, Restart):
+                note(f"\nthe answer broke ({event.reason}) and begins anew with {event.provider}/{event.model}")
             elif isinstance(event, Text):
                 if isinstance(last, Thinking):
                     note("")

@@ -185,6 +185,8 @@ class Chat(Section, frozen=True, kw_only=True):
     open_after: Duration = 8.0
     """How long the dialects of others hold the HTTP status back, so that an early failure can still have its own."""
     max_run_bytes: Count = 8_388_608
+    max_ahead: Annotated[int, Meta(ge=65_536)] = 4_194_304
+    """How many bytes of a run may be ahead of the viewer who has read most, before its provider is slowed down."""
     keep_ended: Kept = 900.0
 
 

@@ -36,6 +36,8 @@ const TAKERS = new Map([
   ["message", (answer, { text }) => { answer.text += text; }],
   ["thinking", (answer, { text }) => { answer.thinking += text; }],
   ["tool", takeTool],
+  // What was said so far is void: another model begins anew.
+  ["restart", (answer) => Object.assign(answer, nothingSaid())],
   ["finish", (answer, finish) => Object.assign(answer, { finish })],
   ["error", (answer, { error }) => Object.assign(answer, { error })],
   ["resume", takeVerdict],

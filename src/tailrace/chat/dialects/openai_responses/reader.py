@@ -6,6 +6,7 @@ said to all kinds     input (text, images, function calls and their outputs), in
 to some               text.verbosity, temperature over 1, effort `minimal`, any JSON object as text.format, an image's
                       detail: not to Anthropic; images in a function's output: not to chat.completions; see also
                       `conversation`
+ours                  background: the run goes on by itself, whichever provider answers
 dropped elsewhere     metadata, store, service_tier, prompt_cache_*, stream_options, include of
                       `reasoning.encrypted_content`, the ids and states of items: they do not change the answer.
                       Earlier reasoning items: no other model can read them
@@ -54,8 +55,6 @@ def read(body: object) -> Request:
     model = fields.required("model")
     stream = fields.flag("stream") or False
     background = fields.flag("background") or False
-    if background and not stream:
-        fields.tie("background")
     conversation = Conversation(RESPONSES)
     _input(fields, conversation)
     said = _said(fields)
