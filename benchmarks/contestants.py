@@ -13,6 +13,7 @@ from rig.server import RIG_CORE, SERVER_CORE, Server, free_port, serving
 
 __all__ = [
     "aiohttp_relay",
+    "litellm",
     "send_loop",
     "starlette_events",
     "tailrace_events",
@@ -66,6 +67,36 @@ def aiohttp_relay(upstream_port: int) -> AbstractContextManager[Server]:
     """Start the relay that only passes bytes on."""
     port = free_port()
     return serving([sys.executable, str(_PEERS / "aiohttp_relay.py"), str(port), str(upstream_port)], port)
+
+
+@contextmanager
+def litellm(commands: Path, upstream_port: int) -> Iterator[Server]:
+    """Start LiteLLM's proxy, one process, from the environment whose `commands` are given."""
+    port = free_port()
+    environment = {
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it asks the network for one
+        "LITELLM_MODE": "PRODUCTION",
+        "LITELLM_LOG": "ERROR",
+        # It starts without a key on loopback only so; the others check none either.
+        "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+    }
+    with TemporaryDirectory() as directory:
+        config = Path(directory) / "litellm.yaml"
+        config.write_text(_LITELLM.format(port=upstream_port))
+        argv = [str(commands / "litellm"), "--config", str(config), "--host", "127.0.0.1", "--port", str(port)]
+        with serving(argv, port, environment=environment, patience=_LITELLM_START) as server:
+            yield server
+
+
+_LITELLM_START = 90.0
+_LITELLM = """
+model_list:
+  - model_name: bench
+    litellm_params:
+      model: openai/bench
+      api_base: http://127.0.0.1:{port}/v1
+      api_key: none
+"""
 
 
 @contextmanager

@@ -7,12 +7,15 @@ compared with the least that Python can do, which keeps nothing and resumes nobo
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from contestants import aiohttp_relay, tailrace_serve, upstream
+from contestants import aiohttp_relay, litellm, tailrace_serve, upstream
+from rig.environment import Unavailable, environment
 from rig.native import load
 from rig.rounds import Rounds, play
 from rig.row import Row, Target, at_least, at_most
@@ -22,13 +25,20 @@ __all__ = ["run"]
 
 _DIRECT, _BARE = "direct to the upstream", "bare aiohttp relay"
 _OPENAI, _ANTHROPIC = "Tailrace native, from OpenAI", "Tailrace native, from Anthropic"
+_RELAYED = "Tailrace as OpenAI, from OpenAI"
+_LITELLM = "LiteLLM as OpenAI, from OpenAI"
 
 _PACED_RATE = 50
 """Questions a second in the paced runs, where the time to the first token is no queueing time."""
+_LITELLM_RATE = 5
+"""The same for LiteLLM, for which fifty are more than it can do."""
 _CONNECTIONS = 10
 
 _OF_BARE = 0.95
 """The share of a bare relay's streams that Tailrace should carry on one core; its CPU time for each, turned over."""
+
+_OF_LITELLM = 60
+"""How many times LiteLLM's streams Tailrace should carry."""
 
 _QUESTION = "What do rivers do?"
 _SETTINGS = """
@@ -72,16 +82,15 @@ class Question:
         return report
 
 
-_AS_OPENAI = Question(
-    "/v1/chat/completions",
-    {
-        "model": "bench",
+def _as_openai(model: str) -> Question:
+    """Ask as OpenAI's SDK does."""
+    body = {
+        "model": model,
         "stream": True,
         "stream_options": {"include_usage": True},
         "messages": [{"role": "user", "content": _QUESTION}],
-    },
-    events=31,
-)
+    }
+    return Question("/v1/chat/completions", body, events=31)
 
 
 def _native(model: str, texts: int) -> Question:
@@ -105,17 +114,22 @@ Start = Callable[[int], AbstractContextManager[Server]]
 
 
 def run(*, quick: bool) -> list[Row]:
-    rounds = 1 if quick else 3
-    results = play(
-        {
-            _DIRECT: lambda: _direct(quick=quick),
-            _BARE: lambda: _relayed(aiohttp_relay, _AS_OPENAI, quick=quick),
-            _OPENAI: lambda: _relayed(_tailrace, _native("mock-openai/bench", texts=27), quick=quick),
-            _ANTHROPIC: lambda: _relayed(_tailrace, _native("mock-anthropic/bench", texts=25), quick=quick),
-        },
-        rounds,
-    )
-    return _stream_rows(results) + _first_token_rows(results)
+    asked = _as_openai("bench")
+    contestants = {
+        _DIRECT: lambda: _direct(quick=quick),
+        _BARE: lambda: _relayed(aiohttp_relay, asked, quick=quick),
+        _OPENAI: lambda: _relayed(_tailrace, _native("mock-openai/bench", texts=27), quick=quick),
+        _ANTHROPIC: lambda: _relayed(_tailrace, _native("mock-anthropic/bench", texts=25), quick=quick),
+        _RELAYED: lambda: _relayed(_tailrace, _as_openai("mock-openai/bench"), quick=quick),
+    }
+    try:
+        start = partial(litellm, environment("litellm", "litellm[proxy]", install=not quick))
+        contestants[_LITELLM] = lambda: _relayed(start, asked, quick=quick, rate=_LITELLM_RATE)
+    except Unavailable as reason:
+        print(f"relay: without LiteLLM, since {reason}", file=sys.stderr)
+    results = play(contestants, 1 if quick else 3)
+    rows = _stream_rows(results) + _first_token_rows(results)
+    return rows + _litellm_rows(results) if _LITELLM in contestants else rows
 
 
 def _stream_rows(results: Rounds[Relayed]) -> list[Row]:
@@ -136,9 +150,11 @@ def _stream_rows(results: Rounds[Relayed]) -> list[Row]:
         streams(_BARE),
         streams(_OPENAI, at_least(_OF_BARE)),
         streams(_ANTHROPIC),
+        streams(_RELAYED),
         cpu(_BARE),
         cpu(_OPENAI, at_most(round(1 / _OF_BARE, 2))),
         cpu(_ANTHROPIC),
+        cpu(_RELAYED),
     ]
 
 
@@ -152,10 +168,45 @@ def _first_token_rows(results: Rounds[Relayed]) -> list[Row]:
     return [
         row(_BARE, "p50", lambda relayed: relayed.first_p50),
         row(_OPENAI, "p50", lambda relayed: relayed.first_p50, at_most(1)),
+        row(_RELAYED, "p50", lambda relayed: relayed.first_p50, at_most(1)),
         row(_BARE, "p99", lambda relayed: relayed.first_p99),
         row(_OPENAI, "p99", lambda relayed: relayed.first_p99, at_most(5)),
-        Row("relay", "server RSS at the end: Tailrace", results.median(_OPENAI, lambda r: r.rss / 2**20), "MiB"),
+        row(_RELAYED, "p99", lambda relayed: relayed.first_p99, at_most(5)),
+        Row("relay", "server RSS at the end: Tailrace", results.median(_RELAYED, lambda r: r.rss / 2**20), "MiB"),
     ]
+
+
+def _litellm_rows(results: Rounds[Relayed]) -> list[Row]:
+    """Compare with LiteLLM; its first tokens are paced more slowly."""
+
+    def times(name: str, target: Target | None = None) -> Row:
+        ratio = results.ratio(name, _LITELLM, lambda relayed: relayed.streams)
+        figure = results.median(name, lambda relayed: relayed.streams)
+        return Row("relay", f"streams/s: {name}", figure, "/s", ratio, "LiteLLM", target=target)
+
+    def alone(what: str, figure: Callable[[Relayed], float], unit: str) -> Row:
+        return Row("relay", f"{what}: LiteLLM", results.median(_LITELLM, figure), unit)
+
+    def added(share: str, figure: Callable[[Relayed], float]) -> Row:
+        more = results.paired(_LITELLM, _DIRECT, lambda one, direct: figure(one) - figure(direct))
+        return Row("relay", f"added to first token, {share}: {_LITELLM}", more, "ms")
+
+    return [
+        alone("streams/s", lambda relayed: relayed.streams, "/s"),
+        times(_OPENAI, at_least(_OF_LITELLM)),
+        times(_RELAYED, at_least(_OF_LITELLM)),
+        _cpu_of_litellm(results),
+        added("p50", lambda relayed: relayed.first_p50),
+        added("p99", lambda relayed: relayed.first_p99),
+        alone("server RSS at the end", lambda relayed: relayed.rss / 2**20, "MiB"),
+    ]
+
+
+def _cpu_of_litellm(results: Rounds[Relayed]) -> Row:
+    """Tell how many streams Tailrace relays with what LiteLLM takes for one."""
+    ratio = results.ratio(_LITELLM, _RELAYED, lambda relayed: relayed.cpu)
+    figure = results.median(_LITELLM, lambda relayed: relayed.cpu)
+    return Row("relay", "CPU for a stream: LiteLLM", figure, "us", ratio, "Tailrace as OpenAI")
 
 
 def _tailrace(upstream_port: int) -> AbstractContextManager[Server]:
@@ -164,17 +215,17 @@ def _tailrace(upstream_port: int) -> AbstractContextManager[Server]:
 
 def _direct(*, quick: bool) -> Relayed:
     with upstream() as source:
-        return _ask(source, _AS_OPENAI, quick=quick)
+        return _ask(source, _as_openai("bench"), quick=quick)
 
 
-def _relayed(start: Start, question: Question, *, quick: bool) -> Relayed:
+def _relayed(start: Start, question: Question, *, quick: bool, rate: int = _PACED_RATE) -> Relayed:
     with upstream() as source, start(source.port) as server:
-        return _ask(server, question, quick=quick)
+        return _ask(server, question, quick=quick, rate=rate)
 
 
-def _ask(server: Server, question: Question, *, quick: bool) -> Relayed:
+def _ask(server: Server, question: Question, *, quick: bool, rate: int = _PACED_RATE) -> Relayed:
     seconds = 1 if quick else 5
-    paced = question.asked(server, rate=_PACED_RATE, warmup=1, seconds=2 * seconds)
+    paced = question.asked(server, rate=rate, warmup=1, seconds=2 * seconds)
     before = server.cpu_seconds()
     looped = question.asked(server, warmup=1, seconds=seconds)
     cpu = (server.cpu_seconds() - before) / looped["asked"]

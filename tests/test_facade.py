@@ -316,7 +316,7 @@ def test_a_store_that_this_release_does_not_know_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"grace": -1.0}, {"keep_ended": -1.0}, {"drain_timeout": float("nan")}, {"max_run_bytes": 0}],
+    [{"grace": -1.0}, {"keep_ended": -1.0}, {"drain_timeout": float("nan")}, {"max_run_bytes": 0}, {"max_ahead": 0}],
 )
 def test_options_that_cannot_be_meant_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):

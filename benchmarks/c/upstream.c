@@ -25,7 +25,7 @@ struct connection {
     char request[REQUEST_SIZE];
 };
 
-static struct answer openai, anthropic;
+static struct answer openai, anthropic, nothing;
 
 static void append(struct answer *answer, const char *bytes, size_t length)
 {
@@ -109,6 +109,12 @@ static void make_anthropic(struct answer *answer)
     append(answer, "0\r\n\r\n", 5);
 }
 
+static void make_nothing(struct answer *answer)
+{
+    static const char head[] = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+    append(answer, head, sizeof head - 1);
+}
+
 /* Returns the length of the first complete request, 0 where there is none yet. */
 static size_t complete_request(struct connection *connection)
 {
@@ -117,10 +123,13 @@ static size_t complete_request(struct connection *connection)
     char *end = strstr(request, "\r\n\r\n");
     if (!end)
         return 0;
+    size_t head = (size_t)(end - request) + 4;
+    if (!strncmp(request, "GET ", 4))
+        return head;
     char *declared = strcasestr(request, "\r\ncontent-length:");
     if (!declared || declared > end)
         die("this upstream needs a Content-Length: %.*s", (int)(end - request), request);
-    size_t whole = (size_t)(end - request) + 4 + strtoul(declared + 17, NULL, 10);
+    size_t whole = head + strtoul(declared + 17, NULL, 10);
     return connection->length >= whole ? whole : 0;
 }
 
@@ -130,6 +139,8 @@ static const struct answer *answer_for(const char *request)
         return &openai;
     if (!strncmp(request, "POST /v1/messages ", 18))
         return &anthropic;
+    if (!strncmp(request, "GET ", 4)) /* some gateways ask for a list of models first */
+        return &nothing;
     die("this upstream does not know: %.60s", request);
 }
 
@@ -169,6 +180,7 @@ int main(int argc, char **argv)
         die("usage: upstream PORT");
     make_openai(&openai);
     make_anthropic(&anthropic);
+    make_nothing(&nothing);
     int listener = listen_on((uint16_t)whole_number("PORT", argv[1])), epoll = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event listening = {.events = EPOLLIN, .data.ptr = NULL}, events[256];
     epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &listening);

@@ -75,11 +75,16 @@ def on_core(core: int, argv: Sequence[str]) -> list[str]:
 
 @contextmanager
 def serving(
-    argv: Sequence[str], port: int, *, core: int = SERVER_CORE, environment: Mapping[str, str] | None = None
+    argv: Sequence[str],
+    port: int,
+    *,
+    core: int = SERVER_CORE,
+    environment: Mapping[str, str] | None = None,
+    patience: float = _START_TIMEOUT,
 ) -> Iterator[Server]:
     """Run a server until the block is left. What it printed is shown if the benchmark fails.
 
-    Raises BenchmarkFailed if it does not listen within 20 seconds.
+    Raises BenchmarkFailed if it does not listen within `patience` seconds.
     """
     with tempfile.TemporaryFile() as output:
         begun = time.perf_counter()
@@ -90,7 +95,7 @@ def serving(
             env=os.environ | {"PYTHONPATH": str(PEERS)} | dict(environment or {}),
         )
         try:
-            _await_listening(process, port, begun + _START_TIMEOUT)
+            _await_listening(process, port, begun + patience)
             yield Server(process.pid, port, time.perf_counter() - begun)
         except BenchmarkFailed:
             _show(output)

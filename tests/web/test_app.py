@@ -108,7 +108,7 @@ def test_health_counts_what_is_going_on(backed: Backed) -> None:
 
 def test_a_failed_answer_is_a_failed_request(backed: Backed) -> None:
     before = backed.server.health()["failed_requests"]
-    backed.up.script(Script(status=500))
+    backed.up.script(Script(status=400))
     with backed.ask() as raw:
         raw.rest()
     assert backed.server.health()["failed_requests"] == before + 1

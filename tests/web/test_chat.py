@@ -30,7 +30,11 @@ def test_an_answer_is_start_text_finish_and_done_with_rising_ids(backed: Backed,
     name, provider = ("gpt-test", "openai") if openai else ("claude-test", "anthropic")
     assert data_of(events[0]) == {"run": run, "model": name}
     assert [event.retry for event in events] == [2000, *[None] * 6]
-    assert data_of(events[-2]) == {
+    finish = data_of(events[-2])
+    (attempt,) = finish.pop("attempts")
+    assert 0 <= attempt.pop("seconds") <= finish.pop("first_token") <= finish.pop("seconds") < 5
+    assert attempt == {"provider": provider, "model": name, "outcome": "answered", "waited": 0}
+    assert finish == {
         "finish_reason": "stop",
         "usage": {"input_tokens": 5, "output_tokens": 4, "estimated": False},
         "model": name,
@@ -192,13 +196,13 @@ def test_a_key_with_another_body_is_refused(backed: Backed) -> None:
 
 
 def test_a_failed_answer_is_replayed_for_its_key(backed: Backed) -> None:
-    backed.up.script(Script(fault="reset", after=2))
+    backed.up.script(Script(fault="eof", after=2))
     answers = []
     for _ in range(3):
         with backed.ask(headers={"idempotency-key": "failed"}) as raw:
             answers.append(raw.read())
     assert answers[0] == answers[1] == answers[2]
-    assert b"provider_cut" in answers[0]
+    assert b"provider_incomplete" in answers[0]
     assert len(backed.seen) == 1
 
 
@@ -219,6 +223,8 @@ def test_the_state_of_a_run_as_json(backed: Backed) -> None:
     assert backed.server.ask("GET", f"/api/chat/{run}", JSON).headers["cache-control"] == "no-store"
     state = backed.state(run)
     assert before - 1 <= state.pop("created") <= state.pop("ended") <= time.time() + 1
+    assert 0 <= state.pop("first_token") <= state.pop("seconds") < 5
+    assert [attempt["outcome"] for attempt in state.pop("attempts")] == ["answered"]
     assert state == {
         "run": run,
         "status": "finished",

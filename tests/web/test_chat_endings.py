@@ -128,7 +128,7 @@ def test_whoever_returns_within_the_grace_finds_the_answer_going_on(backed: Back
 def test_each_fault_of_the_upstream_is_an_error_of_its_type_and_what_was_said_is_kept(
     backed: Backed, model: str, script: Script, error: str, said: str
 ) -> None:
-    backed.up.script(script)
+    backed.up.script(script, script)  # a fault before content is tried once more
     with backed.ask(model=model) as raw:
         events = raw.rest()
         assert raw.complete

@@ -50,6 +50,17 @@ HTML = """async (text) => {
 }"""
 
 
+TAKE = """async (events) => {
+  const { take, unanswered } = await import(new URL('static/answer.js', location));
+  const answer = unanswered('key');
+  events.forEach(([type, data], n) => {
+    const id = `r-${n + 1}`;
+    take(answer, { type, data: JSON.stringify(data), id, lastEventId: id });
+  });
+  return answer;
+}"""
+
+
 @pytest.fixture(scope="module")
 async def browser(anyio_backend: str) -> AsyncIterator[Browser]:
     async with chromium() as browser:
@@ -218,3 +229,15 @@ async def test_waiting_doubles_up_to_a_bound_and_undercuts_no_word_of_the_server
     assert await page.evaluate(WAIT, [0, [[None]] * 7]) == [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]
     assert await page.evaluate(WAIT, [0, [[2000], [2000], None, [2000]]]) == [2000, 4000, None, 2000]
     assert await page.evaluate(WAIT, [1, [[2000], [2000, 7000], [60_000]]]) == [3000, 10_500, 90_000]
+
+
+async def test_what_was_said_before_a_restart_is_discarded(page: Page) -> None:
+    said: list[tuple[str, dict[str, Any]]] = [
+        ("thinking", {"text": "Hm"}),
+        ("message", {"text": "Hel"}),
+        ("tool", {"index": 0, "id": "a", "name": "f", "arguments": "{"}),
+        ("restart", {"provider": "spare", "model": "s", "reason": "provider_cut"}),
+        ("message", {"text": "Hi!"}),
+    ]
+    answer = await page.evaluate(TAKE, said)
+    assert (answer["thinking"], answer["text"], answer["tools"], answer["cursor"]) == ("", "Hi!", [], "r-5")

@@ -13,17 +13,33 @@ from tailrace.chat.gateway import Gateway
 from tailrace.facade import Tailrace
 from tailrace.web import assets
 from tailrace.web.chat import Chat
+from tailrace.web.compat import Compat
 from tailrace.web.events import Events
 from tailrace.web.health import Health, RequestCounter
 from tailrace.web.hosts import Hosts
+from tailrace.web.models import Models
 from tailrace.web.options import WebOptions
 from tailrace.web.peers import Peers
 from tailrace.web.problems import HANDLERS
 
 __all__ = ["create_app"]
 
-_CORS_HEADERS = ("Last-Event-ID", "Idempotency-Key", "Authorization", "X-API-Key", "Content-Type", "Cache-Control")
-_EXPOSED_HEADERS = ("Tailrace-Run", "Tailrace-Heartbeat", "Retry-After", "RateLimit")
+_CORS_HEADERS = (
+    *("Last-Event-ID", "Idempotency-Key", "Authorization", "X-API-Key", "Content-Type", "Cache-Control"),
+    # What OpenAI's and Anthropic's SDKs send from a browser.
+    *("Anthropic-Version", "Anthropic-Beta", "Anthropic-Dangerous-Direct-Browser-Access"),
+    *("OpenAI-Organization", "OpenAI-Project", "OpenAI-Beta"),
+    *(f"X-Stainless-{name}" for name in ("Arch", "Lang", "OS", "Package-Version", "Retry-Count")),
+    *(f"X-Stainless-{name}" for name in ("Runtime", "Runtime-Version", "Timeout", "Helper-Method", "Helper")),
+)
+_EXPOSED_HEADERS = (
+    "Tailrace-Run",
+    "Tailrace-Heartbeat",
+    "Retry-After",
+    "Retry-After-Ms",
+    "X-Should-Retry",
+    "RateLimit",
+)
 
 
 def create_app(tailrace: Tailrace, gateway: Gateway, options: WebOptions, peers: Peers | None = None) -> Starlette:
@@ -31,6 +47,7 @@ def create_app(tailrace: Tailrace, gateway: Gateway, options: WebOptions, peers:
 
     `peers` are the processes that serve the same port; None: there is this one.
     """
+    compat = Compat(tailrace, gateway, options)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -38,12 +55,15 @@ def create_app(tailrace: Tailrace, gateway: Gateway, options: WebOptions, peers:
         try:
             yield
         finally:
+            compat.close()
             await tailrace.close()
             await gateway.close()
 
     routes = [
         *assets.ROUTES,
         *Chat(tailrace, gateway, options).routes,
+        *compat.routes,
+        *Models(gateway).routes,
         *Events(tailrace, options).routes,
         *Health(tailrace, peers).routes,
     ]

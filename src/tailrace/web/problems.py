@@ -1,22 +1,34 @@
-"""From what was raised to what the caller reads: problems (RFC 9457), each with its `code`."""
+"""From what was raised to what the caller reads: problems (RFC 9457), or a dialect's own errors below `/v1`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import ceil
 from typing import cast
 
+import msgspec
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from tailrace.asgi import problem
-from tailrace.errors import InvalidEvent, InvalidName, KeyReused, RunNotFound, StoreUnavailable, UnknownModel
+from tailrace.asgi import Answer, problem
+from tailrace.chat.dialects import BadRequest, Dialect, status_of
+from tailrace.errors import (
+    InvalidEvent,
+    InvalidName,
+    KeyReused,
+    RunError,
+    RunNotFound,
+    StoreUnavailable,
+    UnknownModel,
+)
 from tailrace.facade import Answered
 from tailrace.web.lingering import Lingering
 from tailrace.web.routes import allowed
+from tailrace.web.shapes import spoken_at
 
-__all__ = ["HANDLERS", "Problem"]
+__all__ = ["HANDLERS", "Failed", "Problem"]
 
 
 class Problem(Exception):  # an answer on its way out, named as RFC 9457 does
@@ -30,52 +42,110 @@ class Problem(Exception):  # an answer on its way out, named as RFC 9457 does
         self.headers = headers
 
 
+class Failed(Exception):
+    """A run that failed before anything of it was sent. `kept`: the same request again is answered by the same run."""
+
+    def __init__(self, run: str, error: RunError, *, kept: bool) -> None:
+        super().__init__(error.message)
+        self.run = run
+        self.error = error
+        self.kept = kept
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the caller is told; `param` is the field of the request that it is about."""
+
+    status: int
+    code: str
+    detail: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    param: str | None = None
+
+
 _CODES = {404: "not_found", 405: "method_not_allowed", 406: "not_acceptable"}
 
 
 async def _answer(request: Request, error: Exception) -> Response:
-    status, code, detail, headers = _told(error)
-    if status == 405:
-        headers = {"allow": allowed(request)}
-    answer: Answered = problem(status, code, detail, headers=headers)
-    if status == 413:
+    told = _told(error)
+    headers = {"allow": allowed(request)} if told.status == 405 else told.headers
+    dialect = spoken_at(request)
+    if dialect is None:
+        answer: Answered = problem(told.status, told.code, told.detail, headers=headers)
+    else:
+        answer = _spoken(dialect, told, headers)
+    if told.status == 413 and headers.get("connection") == "close":
         answer = Lingering(answer)
     # An ASGI application answers as well as a Response does; Starlette only calls it.
     return cast("Response", answer)
 
 
-def _told(error: Exception) -> tuple[int, str, str, Mapping[str, str] | None]:
+def _spoken(dialect: Dialect, told: _Told, headers: Mapping[str, str]) -> Answer:
+    said = dialect.problem(told.status, told.detail, param=told.param, code=_IN_DIALECT.get(told.code, told.code))
+    return Answer(told.status, msgspec.json.encode(said), {"content-type": "application/json", **headers})
+
+
+_IN_DIALECT = {"unknown_model": "model_not_found"}
+"""The words that programs written for OpenAI's API look for."""
+
+
+def _told(error: Exception) -> _Told:
     match error:
         case Problem():
-            return error.status, error.code, error.detail, error.headers
+            return _Told(error.status, error.code, error.detail, error.headers or {})
+        case Failed():
+            return _failed(error.error, {"tailrace-run": error.run}, kept=error.kept)
+        case RunError():
+            return _failed(error, {}, kept=False)
+        case BadRequest():
+            return _Told(400, error.code, str(error), param=error.param or None)
         case HTTPException():
             code = _CODES.get(error.status_code, "refused")
-            return error.status_code, code, f"{error.detail.rstrip('.')}.", error.headers
+            return _Told(error.status_code, code, f"{error.detail.rstrip('.')}.")
         case RunNotFound():
-            return 404, "not_found", "There is no such run.", None
+            return _Told(404, "not_found", "There is no such run.")
         case UnknownModel():
-            return 404, "unknown_model", str(error), None
-        case InvalidName():
-            return 422, "invalid_name", str(error), None
-        case InvalidEvent():
-            return 422, "invalid_event", str(error), None
-        case KeyReused():
-            return 422, "key_reused", str(error), None
+            return _Told(404, "unknown_model", str(error), param="model")
         case StoreUnavailable():
-            return 503, "store_unavailable", str(error), {"retry-after": str(ceil(error.retry_after))}
-        case _:
-            return 500, "internal", "The server failed to answer; its log says why.", None
+            return _Told(503, "store_unavailable", str(error), {"retry-after": str(ceil(error.retry_after))})
+        case _ if type(error) in _BY_TYPE:
+            return _Told(*_BY_TYPE[type(error)], str(error))
+    return _Told(500, "internal", "The server failed to answer; its log says why.")
 
+
+_BY_TYPE: Mapping[type[Exception], tuple[int, str]] = {
+    InvalidName: (422, "invalid_name"),
+    InvalidEvent: (422, "invalid_event"),
+    KeyReused: (422, "key_reused"),
+    ClientDisconnect: (499, "client_left"),  # nobody reads that
+}
+
+
+def _failed(error: RunError, headers: dict[str, str], *, kept: bool) -> _Told:
+    status = status_of(error)
+    wait = getattr(error, "retry_after", None)
+    if wait is None and status == 503:
+        wait = 1.0
+    if wait is not None and status in _WAITED_FOR:
+        # The SDKs read milliseconds first; the other one is for everybody else, and never too early.
+        headers |= {"retry-after": str(ceil(wait)), "retry-after-ms": str(ceil(wait * 1000))}
+    if kept or not error.retryable:
+        headers["x-should-retry"] = "false"  # else the SDKs ask again for whatever is 409, 429 or a 5xx
+    return _Told(status, error.type, error.message, headers)
+
+
+_WAITED_FOR = frozenset({429, 503})
 
 HANDLED: tuple[type[Exception], ...] = (
     Problem,
+    Failed,
+    RunError,
+    BadRequest,
     HTTPException,
     RunNotFound,
     UnknownModel,
-    InvalidName,
-    InvalidEvent,
-    KeyReused,
     StoreUnavailable,
+    *_BY_TYPE,
     Exception,
 )
 HANDLERS = dict.fromkeys(HANDLED, _answer)
