@@ -198,14 +198,14 @@ async def test_who_wants_to_hear_of_a_refusal_does_and_of_nothing_else() -> None
     assert await writer.close(1)
 
 
-async def test_a_refusal_is_heard_though_another_batch_breaks_the_store() -> None:
+async def test_a_batch_that_breaks_the_store_counts_as_refused_and_hides_no_other_refusal() -> None:
     store, refused = await begun("r", "bad"), list[str]()
     store.poison = "bad"
     writer = Writer(store)
     for log in ("bad", "gone", "r"):
         writer.put(batch(log, 1, 1), lambda _: None, lambda log=log: refused.append(log))  # type: ignore[misc]
     await writer.flush()
-    assert refused == ["gone"]
+    assert refused == ["bad", "gone"]
     await writer.close(1)
 
 

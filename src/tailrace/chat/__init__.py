@@ -1,8 +1,9 @@
 """A run whose producer is a model.
 
 `Ask` is the canonical request, `Catalog` the names that callers may ask for, `Gateway` what answers
-them; `providers/` holds one module for each API that an upstream may speak. What happens to the
-deltas afterwards, who watches them and how they are written to a client is not known here.
+them, by whichever target of a route can. `providers/` reads an upstream's stream, one module for each
+API that it may speak; `dialects/` reads a client's request and writes the stream that it expects. Who
+watches an answer, and HTTP, are not known here.
 """
 
 from __future__ import annotations

@@ -49,7 +49,8 @@ class Writer:
     def put(self, batch: Batch, stored: Stored, refused: Refused | None = None) -> None:
         """Have `batch` appended; `stored` is called with its last offset when the store needs no more of it.
 
-        `refused` is called instead where the store will never take it: the log has ended, or is not there. Where
+        `refused` is called instead where the store will never take it: the log has ended, is not there, or the
+        store has a fault that a repeat would meet again. Where
         nobody can do anything about that, it is left out, and a refused batch is let go like any other.
         """
         self._pending.append(Put(batch, stored, refused))
@@ -123,8 +124,13 @@ class Writer:
                 return frozenset()
 
     async def _append_each(self, batches: Sequence[Batch]) -> frozenset[str]:
-        """After a fault that no store should have: what one batch broke must not take the others along."""
+        """After a fault that no store should have: what one batch broke must not take the others along.
+
+        That one counts as refused. It is not in the store, and whoever said it must not believe that it is.
+        """
+        if len(batches) == 1:
+            return frozenset({batches[0].log})
         refused: frozenset[str] = frozenset()
-        for batch in batches if len(batches) > 1 else ():
+        for batch in batches:
             refused |= await self._append([batch])
         return refused

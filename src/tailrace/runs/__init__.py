@@ -1,4 +1,8 @@
-"""Floor 3: runs. A log that ends: its states, its deltas, its producer, and the native dialect."""
+"""Floor 3: runs. A log that ends: its states, its deltas, its producer, and the native dialect.
+
+`run` is one that is produced here and `runs` finds them all. Where instances share a store, `instance` holds together
+what they do about each other's: `membership` and `liveness` (who lives), `lease` (one's own), `elsewhere` (others').
+"""
 
 from __future__ import annotations
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
 
 from tailrace.errors import ErrorType, RunError
 from tailrace.hub import Hub, Tail
 from tailrace.log import Batch, Record, Writer
 from tailrace.runs.account import Account, Ledger, report
 from tailrace.runs.deltas import Frame
+from tailrace.runs.events import RunEvents
 from tailrace.runs.frames import Said, carrying
 from tailrace.runs.intake import take
 from tailrace.runs.native import DONE, error_entry, finish_entry, interruption
@@ -25,7 +25,7 @@ from tailrace.runs.producer import Item, Producer, close, discard
 from tailrace.runs.states import NEXT, Status, ending
 from tailrace.runs.tally import size
 
-__all__ = ["Run", "RunEvents"]
+__all__ = ["Run"]
 
 log = logging.getLogger("tailrace")
 
@@ -47,23 +47,6 @@ _LONG_DOUBT = 10.0
 Nobody can tell a store that is away from a way to it that is broken. If that lasts for longer still, viewers
 here may be told another end than all others: those who have read the whole answer are not kept for ever.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class RunEvents:
-    """Who hears of a run: `ended` when it comes to its end, `stored` when the store has all of it; each once.
-
-    Where others share the store: `refused` when it takes nothing more of this run, once; `deserted` when
-    nobody has watched it here for its grace period, to be answered with `Run.found`. `certain` says whether
-    nobody else can have ended it by now, `presumed_dead` whether it is likely that somebody has.
-    """
-
-    ended: Callable[[Run], None]
-    stored: Callable[[Run], None]
-    refused: Callable[[Run], None] | None = None
-    deserted: Callable[[Run], None] | None = None
-    certain: Callable[[], bool] = lambda: True
-    presumed_dead: Callable[[], bool] = lambda: False
 
 
 class Run:

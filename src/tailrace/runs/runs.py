@@ -15,6 +15,7 @@ from tailrace.errors import ErrorType, KeyReused, RunError, RunNotFound
 from tailrace.hub import Hub, Reading, Renderer, Tail, control, resume
 from tailrace.log import RESERVED, Coordination, Position, Record, Verdict, Writer, judge, new_run_id
 from tailrace.log.fleet import Fleet
+from tailrace.runs.events import RunEvents
 from tailrace.runs.following import read_past
 from tailrace.runs.instance import Instance, cancelled
 from tailrace.runs.keys import Keys, Taken
@@ -22,7 +23,7 @@ from tailrace.runs.meta import RunMeta, log_of
 from tailrace.runs.native import RETRY, NativeRenderer, start_entry
 from tailrace.runs.options import RunOptions
 from tailrace.runs.producer import Producer, discard
-from tailrace.runs.run import Run, RunEvents
+from tailrace.runs.run import Run
 from tailrace.runs.summary import Summary
 from tailrace.runs.tasks import Tasks
 

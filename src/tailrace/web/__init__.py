@@ -1,4 +1,8 @@
-"""Floor 5: the ready server as a Starlette application."""
+"""Floor 5: the ready server as a Starlette application.
+
+`app` puts it together. `chat` is the native dialect, `compat` (with `telling`, `responses` and `models`) the SDKs'
+endpoints, `events` the channels; `problems` and `shapes` say what is refused, in the form of the API that was asked.
+"""
 
 from __future__ import annotations
 
