@@ -13,7 +13,7 @@ run: setup
 
 test: setup
 	@scripts/system-packages chromium haproxy iproute2 nginx openssl redis-server redis-tools
-	$(BIN)/pytest
+	$(BIN)/pytest -n 3 --dist loadfile
 
 check: setup
 	$(BIN)/ruff check .

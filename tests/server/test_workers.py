@@ -281,12 +281,13 @@ def test_a_reload_onto_another_store_is_refused_since_the_workers_would_have_two
 
 
 def test_what_a_worker_says_begins_with_its_name(redis: RedisServer, upstream: Upstream) -> None:
-    upstream.default = Script(pieces=tuple("abcd"), delay=0.2)
+    upstream.default = Script(pieces=tuple("abcdefghijkl"), delay=1.0)
     with served(redis, 2, upstream) as server, server.open("POST", "/api/chat", body=ASK) as raw:
         raw.event()
         workers = workers_of(server)
         server.signal(signal.SIGHUP)
         server.wait_said("reloaded: all workers are new", 30)
+        server.wait_said("leaving", 10)
         (line,) = [line for line in server.said.splitlines() if "leaving" in line]
         found = re.fullmatch(r"worker [12] \(process (\d+)\) is leaving: 1 answer goes on for at most 25 s", line)
         assert found is not None, line
