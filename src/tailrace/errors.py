@@ -17,6 +17,10 @@ into an HTTP problem, a record of a run or a line on a terminal is left to the f
     ├── KeyReused                            an idempotency key came again with another body
     ├── RequestRefused                       our Python client: the server answered with a problem
     ├── Unreachable           (ConnectionError)  our Python client: no server answered, however often it tried
+    ├── Overloaded                           this process has all that it takes on; `retry_after` says when again
+    ├── CredentialRefused (access.refusals)  nobody is believed to be calling: the credential is no good
+    ├── CannotTell (access.refusals)         what a credential is judged by cannot be had now
+    ├── Refused (access.limits)              a caller is over a limit; `retry_after` says when again
     └── RunError                             why a run did not finish; `type` is one of `ErrorType`
         └── ProviderError                    the upstream's part of them; `status` where HTTP gave one
             └── Saturated (chat.places)      a bound of ours: no place came free among a provider's streams
@@ -35,6 +39,7 @@ __all__ = [
     "KeyReused",
     "LogEnded",
     "MissingExtra",
+    "Overloaded",
     "ProviderError",
     "RequestRefused",
     "RunError",
@@ -62,6 +67,8 @@ class ErrorType(StrEnum):
     """A cursor named a run that is unknown here, or somebody else's; no new run was started."""
     POLICY_RUN_TOO_LARGE = "policy_run_too_large"
     """The run said more than `max_run_bytes`."""
+    POLICY_TOKEN_BUDGET = "policy_token_budget"
+    """The caller's answers have used more tokens than a minute's budget had."""
     PROVIDER_UNREACHABLE = "provider_unreachable"
     """The connection was refused, reset before an answer, or the name did not resolve."""
     PROVIDER_CONNECT_TIMEOUT = "provider_connect_timeout"
@@ -160,6 +167,14 @@ class StoreUnavailable(StoreError):
         self.retry_after = retry_after
 
 
+class Overloaded(TailraceError):
+    """This process has all the streams or runs (`what`) that it takes on. `retry_after` is in seconds."""
+
+    def __init__(self, what: str, retry_after: float = 5.0) -> None:
+        super().__init__(f"this server has all the {what} that it takes on; come again later")
+        self.retry_after = retry_after
+
+
 class LogEnded(StoreError):
     """An append to `logs` that are gone, have their terminal record already, or are of another epoch."""
 
@@ -220,7 +235,11 @@ class RunError(TailraceError):
 
 
 class ProviderError(RunError):
-    """What an upstream did wrong. `status` is its HTTP status, where it gave one."""
+    """What an upstream did wrong. `status` is its HTTP status, where it gave one.
+
+    `code`, `kind` and `param` are its own words, where it gave any: what the error is called there, as exactly as
+    it says, the API's broad type of it, and the field of the request that it is about.
+    """
 
     def __init__(
         self,
@@ -230,7 +249,13 @@ class ProviderError(RunError):
         retryable: bool | None = None,
         status: int | None = None,
         retry_after: float | None = None,
+        code: str | None = None,
+        kind: str | None = None,
+        param: str | None = None,
     ) -> None:
         super().__init__(type, message, retryable=retryable)
         self.status = status
         self.retry_after = retry_after
+        self.code = code
+        self.kind = kind
+        self.param = param

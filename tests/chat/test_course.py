@@ -15,7 +15,7 @@ from tailrace.chat.course import Chance, Course
 from tailrace.chat.models import Policy, Target
 from tailrace.chat.places import Queue, Saturated
 from tailrace.errors import ErrorType, ProviderError
-from tailrace.runs.deltas import Restart
+from tailrace.runs.deltas import Restart, Usage
 from tailrace.testing import FakeClock
 
 A, B, C = Target("p", "a"), Target("p", "b"), Target("p", "c")
@@ -164,6 +164,28 @@ def test_neither_the_requests_fault_nor_a_bound_of_ours_counts_against_the_targe
     for _ in range(10):
         bench.course(A).failed(error)
     assert bench.breakers[A].state is State.CLOSED
+
+
+def test_what_a_try_that_came_to_nothing_cost_is_noted_with_it_and_not_with_the_next(bench: Bench) -> None:
+    course = bench.course(A, B, retries=0)
+    course.counted(Usage(5))
+    assert bench.attempts == [Attempt(A, ABANDONED, usage=Usage(5))], "who cancels now tells so"
+    course.counted(Usage(output_tokens=2))
+    course.failed(BUSY)
+    course.answered()
+    assert [attempt.usage for attempt in bench.attempts] == [Usage(5, 2), None]
+    assert bench.attempts[0].told()["usage"] == {"input_tokens": 5, "output_tokens": 2}
+    assert "usage" not in bench.attempts[1].told()
+
+
+def test_what_an_answer_cost_that_had_begun_is_the_runs_own_unless_it_becomes_void(bench: Bench) -> None:
+    for after_content, usage in (("fail", None), ("continue", Usage(5))):
+        bench.attempts.clear()
+        course = bench.course(A, B, after_content=after_content)
+        course.counted(Usage(5))
+        course.answered()
+        course.failed(CUT)
+        assert bench.attempts[0].usage == usage
 
 
 def test_leaving_counts_against_nobody(bench: Bench) -> None:

@@ -84,6 +84,7 @@ def test_a_long_message_is_cut_after_the_key_was_taken_out() -> None:
         ({"Retry-After": "soon"}, None),
         ({"Retry-After": "-1"}, None),
         ({"Retry-After": "1e9999"}, None),
+        ({"Retry-After": "Sun, 06 Nov 99999999999999999999 08:49:37 GMT"}, None),
         ({}, None),
     ],
 )

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("missing", ["aiohttp", "msgspec"])
+@pytest.mark.parametrize("missing", ["httptools", "msgspec", "yarl"])
 def test_without_its_extra_the_package_says_which_to_install(missing: str) -> None:
     script = f"import sys; sys.modules[{missing!r}] = None; import tailrace.chat"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

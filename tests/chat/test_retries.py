@@ -80,6 +80,33 @@ def test_the_provider_knows_better_whether_another_try_helps(
     assert judge(failures.refused(status, headers, body)) is step
 
 
+@pytest.mark.parametrize(
+    ("error", "step"),
+    [
+        ({"type": "billing_error"}, ELSEWHERE),
+        ({"type": "not_found_error"}, ELSEWHERE),
+        ({"type": "permission_error"}, ELSEWHERE),
+        ({"code": "model_not_found", "type": "invalid_request_error"}, ELSEWHERE),
+        ({"code": "insufficient_quota"}, ELSEWHERE),
+        ({"type": "rate_limit_error"}, AGAIN),
+        ({"type": "overloaded_error"}, AGAIN),
+        ({"type": "api_error"}, AGAIN),
+        ({"code": "server_error"}, AGAIN),
+        ({"type": "request_too_large"}, NOWHERE),
+        ({"code": "invalid_prompt"}, NOWHERE),
+        ({"code": "image_parse_error"}, NOWHERE),
+        ({"code": "context_length_exceeded", "type": "invalid_request_error"}, NOWHERE),
+    ],
+)
+def test_an_error_inside_the_stream_is_judged_by_its_word(error: dict[str, str], step: Step) -> None:
+    assert judge(failures.reported(error)) is step
+
+
+def test_an_unpaid_bill_that_comes_as_a_400_is_about_the_target_all_the_same() -> None:
+    body = b'{"error": {"type": "invalid_request_error", "code": "billing_hard_limit_reached"}}'
+    assert judge(failures.refused(400, {}, body)) is ELSEWHERE
+
+
 def test_what_counts_against_a_target_is_neither_the_requests_fault_nor_a_bound_of_ours() -> None:
     full = Saturated("full", Queue())
     assert judge(full) is ELSEWHERE

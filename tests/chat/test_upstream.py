@@ -82,7 +82,7 @@ async def test_what_arrives_after_a_timeout_is_not_received_any_more(connections
         exchange.cut()
         assert await exchange.receive()
         up.resume()
-        await eventually(lambda: exchange._body.ended)
+        await up.until(lambda seen: seen[0].finished_at is not None)
         with pytest.raises(ProviderError):
             await exchange.receive()
         exchange.close()
@@ -105,7 +105,7 @@ async def test_a_finished_answer_whose_body_ends_later_leaves_its_connection_to_
 async def test_a_finished_answer_whose_body_does_not_end_is_closed_after_a_while(
     connections: Connections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tailrace.chat.upstream._LINGER", 0.01)
+    monkeypatch.setattr("tailrace.chat.connections._LINGER", 0.01)
     with Scripted(Script(fault="stall", after=4)) as up:
         exchange = await Upstream(URL(f"{up.url}/v1/messages"), {}, connections).post(b"{}")
         assert await exchange.receive()

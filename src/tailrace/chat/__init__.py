@@ -17,7 +17,7 @@ try:
     from tailrace.chat.providers.base import Answer, Provider, ProviderOptions
     from tailrace.chat.timeouts import Timeouts
 except ModuleNotFoundError as error:
-    if error.name not in ("aiohttp", "msgspec"):
+    if error.name not in ("aiohappyeyeballs", "httptools", "msgspec", "multidict", "yarl"):
         raise
     raise MissingExtra("tailrace.chat", "server") from error
 

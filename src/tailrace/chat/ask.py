@@ -104,7 +104,8 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     provider converts). How much the model should reason is said as an `effort`, or as a
     `thinking_budget` in tokens; `thinking` asks to see the reasoning where the model can show it.
     `user` is who asks, as the caller names them to the provider; `metadata` is the caller's own and
-    goes to no upstream.
+    goes to no upstream. `headers` go along with the request, whichever provider it is made to: names in
+    lower case, and values as `passing` lets them through.
 
     Raises:
         ValueError: there is nothing to answer, or a number is outside its range.
@@ -127,6 +128,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     response_format: ResponseFormat | None = None
     user: str | None = None
     metadata: dict[str, Any] | None = None
+    headers: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if all(message.role in _SYSTEM for message in self.messages):

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from tailrace.chat.models import Target
+from tailrace.runs.deltas import Usage
 
 __all__ = ["ABANDONED", "ANSWERED", "SKIPPED", "Attempt"]
 
@@ -30,7 +31,8 @@ class Attempt(msgspec.Struct, frozen=True):  # a fifth of the time that a frozen
     `outcome` is one of this module's words, else the `ErrorType` of what went wrong, and `status` the HTTP
     status that came with that. `seconds` run from the try's start to its first content, or to its failure.
     `waited` is how many seconds were waited before it, `obeyed` whether the provider had asked for them
-    (`Retry-After`).
+    (`Retry-After`). `usage` is what it cost, as far as the provider told, where the run's own usage has it not:
+    it failed, or was given up, before it said anything, or what it said became void.
     """
 
     target: Target
@@ -39,10 +41,12 @@ class Attempt(msgspec.Struct, frozen=True):  # a fifth of the time that a frozen
     status: int | None = None
     waited: float = 0.0
     obeyed: bool = False
+    usage: Usage | None = None
 
     def told(self) -> dict[str, Any]:
-        """Return what a run tells of it; `status` only where there was one."""
+        """Return what a run tells of it; `status` and `usage` only where there was one."""
         target = self.target
         told = {"provider": target.provider, "model": target.model, "outcome": self.outcome}
         status = {} if self.status is None else {"status": self.status}
-        return {**told, **status, "seconds": round(self.seconds, 4), "waited": round(self.waited, 4)}
+        usage = {} if self.usage is None else {"usage": self.usage.known()}
+        return {**told, **status, "seconds": round(self.seconds, 4), "waited": round(self.waited, 4), **usage}

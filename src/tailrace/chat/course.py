@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tailrace.chat.breaker import Breaker
     from tailrace.chat.models import Policy, Target
     from tailrace.errors import ProviderError
+    from tailrace.runs.deltas import Usage
 
 __all__ = ["Chance", "Course"]
 
@@ -59,6 +60,7 @@ class Course:
         "_speaking",
         "_started",
         "_ticket",
+        "_usage",
         "_waited",
         "target",
     )
@@ -86,6 +88,7 @@ class Course:
         self._started = 0.0
         self._open = False  # the try in turn is noted as one that is given up, until it is known what came of it
         self._speaking = False  # the try in turn has said something
+        self._usage: Usage | None = None  # of the try in turn, as far as it is told
         self._broke: str | None = None  # why an answer that had begun did not go on
 
     def begin(self) -> None:
@@ -100,9 +103,17 @@ class Course:
     def started(self) -> None:
         """The try in turn begins."""
         self._started = self._chance.clock.monotonic()
+        self._usage = None
         # At once: a run that is cancelled tells whom it was waiting for before anything is given up here.
         self._note(ABANDONED)
         self._open = True
+
+    def counted(self, usage: Usage) -> None:
+        """The try in turn told what it costs so far."""
+        self._usage = usage if self._usage is None else self._usage.updated(usage)
+        if self._open:
+            self._note(ABANDONED, usage=self._usage)
+            self._open = True
 
     def answered(self) -> Restart | None:
         """The first content is here: what was said before by another target, if anything, is void from now on."""
@@ -126,13 +137,15 @@ class Course:
             return
         if self._breaker is not None:
             self._breaker.released(self._ticket)
-        self._note(ABANDONED)
+        self._note(ABANDONED, usage=self._usage)
 
     def failed(self, error: ProviderError) -> float | None:
         """The try in turn failed. Return the seconds to wait before `target` is asked, None where it is over."""
         step = judge(error, spoke=self._speaking)
-        self._record(error, step)
-        if step is Step.NOWHERE or (self._speaking and self._policy.after_content == "fail"):
+        over = step is Step.NOWHERE or (self._speaking and self._policy.after_content == "fail")
+        # What was said stands, if the answer ends with it, and what it cost is the run's usage.
+        self._record(error, step, None if self._speaking and over else self._usage)
+        if over:
             return None
         if self._speaking:
             self._speaking, self._broke = False, error.type
@@ -141,10 +154,10 @@ class Course:
             self.started()  # who leaves during the wait has left this try
         return wait
 
-    def _record(self, error: ProviderError, step: Step) -> None:
+    def _record(self, error: ProviderError, step: Step, usage: Usage | None) -> None:
         if self._speaking:
             self._attempts.pop()  # it was noted as answered
-        self._note(error.type, error.status)
+        self._note(error.type, error.status, usage)
         if self._breaker is not None:
             (self._breaker.failed if counts(error, step) else self._breaker.released)(self._ticket)
         self._failures += 1
@@ -177,9 +190,9 @@ class Course:
         self._ticket = ticket or _FREE
         return ticket is not None
 
-    def _note(self, outcome: str, status: int | None = None) -> None:
+    def _note(self, outcome: str, status: int | None = None, usage: Usage | None = None) -> None:
         seconds = self._chance.clock.monotonic() - self._started
         if self._open:
             self._attempts.pop()
             self._open = False
-        self._attempts.append(Attempt(self.target, outcome, seconds, status, *self._waited))
+        self._attempts.append(Attempt(self.target, outcome, seconds, status, *self._waited, usage))

@@ -1,6 +1,6 @@
-"""What an upstream's failure means: HTTP statuses, words inside a stream and broken sockets, as `ProviderError`.
+"""What an upstream's failure means: refusals, errors inside a stream and broken sockets, as `ProviderError`.
 
-All judgement about failures is in this module, as tables; who notices one only hands over what it saw.
+Who notices one only hands over what it saw; what a provider's own words mean is in `reports`.
 Messages are written for the caller who will read them in a stream: no addresses of ours, and no keys once
 `presentable` has gone over what the provider said.
 """
@@ -11,54 +11,34 @@ import email.utils
 import errno
 import os
 import re
+import socket
+import ssl
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import aiohttp
-import msgspec
-from aiohttp.http_exceptions import ContentEncodingError
-
+from tailrace.chat import reports
 from tailrace.errors import ErrorType, ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["broken", "closed_here", "malformed", "no_stream", "presentable", "refused", "reported", "unreachable"]
+
+__all__ = [
+    "broken",
+    "closed_here",
+    "malformed",
+    "no_stream",
+    "not_accepted",
+    "presentable",
+    "refused",
+    "reported",
+    "undecodable",
+    "unreachable",
+    "without",
+]
 
 _MAX_MESSAGE = 500
 _MAX_SCANNED = 10_000  # characters that are looked through for what looks like a key
-
-_BY_STATUS = {
-    401: ErrorType.PROVIDER_AUTH,
-    403: ErrorType.PROVIDER_AUTH,
-    # No judgement on the request: it took too long to arrive, or met another. Both SDKs ask again.
-    408: ErrorType.PROVIDER_FAILED,
-    409: ErrorType.PROVIDER_FAILED,
-    429: ErrorType.PROVIDER_RATE_LIMITED,
-    503: ErrorType.PROVIDER_OVERLOADED,
-    529: ErrorType.PROVIDER_OVERLOADED,
-}
-
-# What Anthropic and OpenAI (and those that imitate them) write into `error.type` or `error.code`.
-_BY_WORD = {
-    "authentication_error": ErrorType.PROVIDER_AUTH,
-    "permission_error": ErrorType.PROVIDER_AUTH,
-    "invalid_api_key": ErrorType.PROVIDER_AUTH,
-    "rate_limit_error": ErrorType.PROVIDER_RATE_LIMITED,
-    "rate_limit_exceeded": ErrorType.PROVIDER_RATE_LIMITED,
-    "insufficient_quota": ErrorType.PROVIDER_RATE_LIMITED,
-    "overloaded_error": ErrorType.PROVIDER_OVERLOADED,
-    "server_overloaded": ErrorType.PROVIDER_OVERLOADED,
-    "service_unavailable": ErrorType.PROVIDER_OVERLOADED,
-    "billing_error": ErrorType.PROVIDER_REJECTED,
-    "invalid_request_error": ErrorType.PROVIDER_REJECTED,
-    "not_found_error": ErrorType.PROVIDER_REJECTED,
-    "request_too_large": ErrorType.PROVIDER_REJECTED,
-    "context_length_exceeded": ErrorType.PROVIDER_REJECTED,
-}
-
-_UNPAID = b"insufficient_quota"
-"""OpenAI's code of a 429 that no waiting ends: the account is empty."""
 
 # A key that is not ours word for word (masked or truncated by the provider) still looks like one.
 _KEY_LIKE = re.compile(r"\b(?:sk|rk|gsk|xai|pplx|AIza)[-_]?[A-Za-z0-9]*[-_*][\w*.-]{6,}")
@@ -66,28 +46,36 @@ _KEY_LIKE = re.compile(r"\b(?:sk|rk|gsk|xai|pplx|AIza)[-_]?[A-Za-z0-9]*[-_*][\w*
 
 def refused(status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
     """Judge a response whose status is not 200. `body` may be cut or empty."""
-    said = _message_of(body)
-    detail = f": {said}" if said else ""
+    said = reports.of_body(body)
+    detail = f": {said.message}" if said.message else ""
     if 300 <= status < 400:
         # Followed, the key would go to whoever the provider names.
         text = f"the provider redirects (HTTP {status}), which is not followed; correct its base_url"
         return ProviderError(ErrorType.PROVIDER_REJECTED, text, status=status)
     return ProviderError(
-        _type_of_status(status),
+        reports.type_of_status(status),
         f"the provider answered HTTP {status}{detail}",
         status=status,
-        retryable=False if _UNPAID in body else _may_be_repeated(headers),
+        retryable=False if reports.UNPAID.encode() in body else _may_be_repeated(headers),
         retry_after=_retry_after(headers),
+        code=said.word,
+        kind=said.kind,
+        param=said.param,
     )
 
 
 def reported(error: object) -> ProviderError:
     """Judge an error that the provider reported inside the stream: its `error` value, whatever shape it has."""
-    if not isinstance(error, dict):
-        return ProviderError(ErrorType.PROVIDER_FAILED, f"the provider reported: {error}")
-    kind = _type_of_words(error.get("type"), error.get("code"))
-    said = error.get("message") or error.get("type") or error.get("code") or "an error without a message"
-    return ProviderError(kind, f"the provider reported: {said}")
+    said = reports.of_value(error)
+    text = said.message or said.kind or said.code or "an error without a message"
+    return ProviderError(
+        said.type,
+        f"the provider reported: {text}",
+        retryable=False if reports.UNPAID in (said.code, said.kind) else None,
+        code=said.word,
+        kind=said.kind,
+        param=said.param,
+    )
 
 
 def malformed(what: str) -> ProviderError:
@@ -97,26 +85,27 @@ def malformed(what: str) -> ProviderError:
 
 def no_stream(content_type: str, body: bytes) -> ProviderError:
     """Judge a response of status 200 that is no event stream; some report an error so. `body` may be cut or empty."""
-    said = _message_of(body) if content_type == "application/json" else ""
+    said = reports.of_body(body).message if content_type == "application/json" else ""
     return malformed(f"{content_type} where an event stream was expected{f': {said}' if said else ''}")
 
 
 def unreachable(error: BaseException) -> ProviderError:
     """Judge what broke before the response's head was here."""
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return ProviderError(ErrorType.PROVIDER_CONNECT_TIMEOUT, "the provider accepted no connection in time")
-    if isinstance(error, aiohttp.ClientResponseError):
-        return malformed("something that is not HTTP")
     return ProviderError(ErrorType.PROVIDER_UNREACHABLE, f"the provider cannot be reached: {_reason(error)}")
 
 
-def broken(error: BaseException) -> ProviderError:
-    """Judge what broke while the body was read."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ContentEncodingError):
-            return malformed("a body that its Content-Encoding cannot decode")
-        cause = cause.__cause__
+def not_accepted() -> ProviderError:
+    """Report that no connection came to be within its time."""
+    return ProviderError(ErrorType.PROVIDER_CONNECT_TIMEOUT, "the provider accepted no connection in time")
+
+
+def undecodable() -> ProviderError:
+    """Report a body that is not packed as it says, or in a way that was not asked for."""
+    return malformed("a body that its Content-Encoding cannot decode")
+
+
+def broken() -> ProviderError:
+    """Report what broke while the body was read."""
     return ProviderError(ErrorType.PROVIDER_CUT, "the connection to the provider broke in the middle of the answer")
 
 
@@ -124,6 +113,29 @@ def closed_here() -> ProviderError:
     """Report a connection that this side closed: nobody else's fault, and no other target's business."""
     text = "the connection to the provider was closed from this side"
     return ProviderError(ErrorType.TAILRACE_INTERRUPTED, text)
+
+
+def without(error: ProviderError, secret: str) -> ProviderError:
+    """Return an error as it can be shown: itself, or one like it whose words are `presentable` and name no `secret`."""
+    clean = presentable(error.message, secret)
+    words = [word if word and not (secret and secret in word) else None for word in _words_of(error)]
+    if (clean, *words) == (error.message, *_words_of(error)):
+        return error
+    code, kind, param = words
+    return ProviderError(
+        error.type,
+        clean,
+        retryable=error.retryable,
+        status=error.status,
+        retry_after=error.retry_after,
+        code=code,
+        kind=kind,
+        param=param,
+    )
+
+
+def _words_of(error: ProviderError) -> tuple[str | None, str | None, str | None]:
+    return error.code, error.kind, error.param
 
 
 def presentable(text: str, secret: str) -> str:
@@ -135,37 +147,6 @@ def presentable(text: str, secret: str) -> str:
         text = text.replace(secret, "[key]")
     text = _KEY_LIKE.sub("[key]", text[:_MAX_SCANNED])
     return text if len(text) <= _MAX_MESSAGE else text[:_MAX_MESSAGE] + "…"
-
-
-def _type_of_status(status: int) -> ErrorType:
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
-    if 400 <= status < 500:
-        return ErrorType.PROVIDER_REJECTED
-    return ErrorType.PROVIDER_FAILED if status >= 500 else ErrorType.PROVIDER_MALFORMED
-
-
-def _type_of_words(*words: object) -> ErrorType:
-    for word in words:
-        if isinstance(word, str) and word in _BY_WORD:
-            return _BY_WORD[word]
-        # Gateways put the HTTP status that they would have sent into `code`.
-        if str(word).isdecimal() and 400 <= int(str(word)) < 600:
-            return _type_of_status(int(str(word)))
-    return ErrorType.PROVIDER_FAILED
-
-
-def _message_of(body: bytes) -> str:
-    """Find the provider's own sentence in an error body; empty where there is none to show."""
-    try:
-        value: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        text = body.decode(errors="replace").strip()
-        return "" if text.startswith("<") else text  # a proxy's HTML page says nothing
-    for key in ("error", "message", "detail"):
-        if isinstance(value, dict) and value.get(key):
-            value = value[key]
-    return value if isinstance(value, str) else ""
 
 
 def _may_be_repeated(headers: Mapping[str, str]) -> bool | None:
@@ -182,15 +163,15 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         if value and scale == 1.0:
             try:
                 return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-            except ValueError:
+            except (ValueError, OverflowError):
                 return None
     return None
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
+    if isinstance(error, socket.gaierror):
         return "its name does not resolve"
-    if isinstance(error, aiohttp.ClientSSLError):
+    if isinstance(error, ssl.SSLError):
         return "TLS failed"
     number = getattr(error, "errno", None)
     if isinstance(number, int) and number in errno.errorcode:

@@ -16,6 +16,7 @@ from tailrace.chat.providers.base import ProviderOptions
 from tailrace.chat.providers.demo import Demo
 from tailrace.chat.providers.openai import OpenAI
 from tailrace.chat.providers.responses import OpenAIResponses
+from tailrace.chat.providers.streamed import StreamedProvider
 from tailrace.chat.router import Router
 from tailrace.chat.sayable import sayable
 from tailrace.chat.upstream import Connections
@@ -88,6 +89,11 @@ class Gateway:
             providers[option.name] = _build(option, connections[-1])
         catalog = Catalog({name: it.default_model for name, it in providers.items()}, routes, default_model)
         return cls(providers.values(), catalog, connections, guards)
+
+    @property
+    def loads(self) -> Mapping[str, tuple[int, int]]:
+        """How many answers of each provider are in progress, and how many wait for a place; of those that are asked."""
+        return {name: each.load for name, each in self._providers.items() if isinstance(each, StreamedProvider)}
 
     def route(self, model: str | None) -> Route:
         """Find what `model` means; None is the default.

@@ -44,9 +44,15 @@ _ABOUT_THE_TARGET = frozenset({402, 404, 405, 407, 410})
 Redirects, which are not followed, belong to them; 401, 403 and 429 have error types of their own."""
 
 
+_WORDS_ABOUT_THE_TARGET = frozenset(
+    {"billing_error", "billing_hard_limit_reached", "billing_not_active", "not_found_error", "model_not_found"}
+)
+"""The same in the providers' own words, which stand inside a stream, or beside a 400."""
+
+
 def judge(error: ProviderError, *, spoke: bool = False) -> Step:
     """Return what to do about `error`, met before the target said anything or, where it `spoke`, after."""
-    if error.type is ErrorType.PROVIDER_REJECTED and not (error.retryable or _is_about_target(error.status)):
+    if error.type is ErrorType.PROVIDER_REJECTED and not (error.retryable or _is_about_target(error)):
         return Step.NOWHERE
     if error.type is ErrorType.TAILRACE_INTERRUPTED:
         return Step.NOWHERE  # this process is closing
@@ -74,5 +80,8 @@ def pause(retry_after: float | None, failures: int, jitter: float) -> float | No
     return longest * (1 - jitter / 2)
 
 
-def _is_about_target(status: int | None) -> bool:
+def _is_about_target(error: ProviderError) -> bool:
+    if error.code in _WORDS_ABOUT_THE_TARGET or error.kind in _WORDS_ABOUT_THE_TARGET:
+        return True
+    status = error.status
     return status is not None and (status in _ABOUT_THE_TARGET or 300 <= status < 400)

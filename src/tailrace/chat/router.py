@@ -16,10 +16,10 @@ from tailrace.chat.choice import order
 from tailrace.chat.course import Chance, Course
 from tailrace.chat.providers.streamed import StreamedProvider, speaks
 from tailrace.errors import ProviderError
-from tailrace.runs.deltas import Frame, Part
+from tailrace.runs.deltas import Frame, Part, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable, Iterator, Mapping
 
     from tailrace.chat.ask import Ask
     from tailrace.chat.attempts import Attempt
@@ -78,7 +78,7 @@ class Router:
                 if wait:
                     await self._sleep(wait)
                     course.started()
-                held = await self._until_content(items)
+                held = await self._until_content(items, course)
                 if restart := course.answered():
                     yield (restart,)
                 for item in held:
@@ -103,21 +103,32 @@ class Router:
     def _ask(self, ask: Ask | None, target: Target, relay: Request | None) -> Routed:
         provider = self._providers[target.provider]
         if relay is not None and provider.kind == relay.kind and isinstance(provider, StreamedProvider):
-            return provider.relay(relay.body, target.model)
+            return provider.relay(relay.body, target.model, relay.headers)
         if ask is None:
             raise ValueError(f"{target} is of another kind than the request, which cannot be asked in other words")
         return provider.answer(msgspec.structs.replace(ask, model=target.model))
 
-    async def _until_content(self, items: Routed) -> list[Item]:
+    async def _until_content(self, items: Routed, course: Course) -> list[Item]:
         """Return the items up to the first that holds content, which is the last of them.
 
-        A provider that sends very much has begun to answer, whatever it may mean.
+        A provider that sends very much has begun to answer, whatever it may mean. What it tells of its price is
+        noted: where another takes its place, nobody else hears of that.
         """
         held: list[Item] = []
         size = 0
         async for item in items:
             held.append(item)
+            for usage in _usages(item):
+                course.counted(usage)
             size += sum(len(part.data) for part in item if isinstance(part, Frame))
             if self._speaks(item) or size > _MOST_HELD:
                 break
         return held
+
+
+def _usages(item: Item) -> Iterator[Usage]:
+    for part in item:
+        if type(part) is Frame:
+            yield from [said for said in part.deltas if type(said) is Usage]
+        elif type(part) is Usage:
+            yield part

@@ -76,7 +76,8 @@ class Watch:
     def start(self, expire: Callable[[ProviderError], None]) -> None:
         """Begin to watch the body; `expire` is called, once at most, with what ran out."""
         self._expire = expire
-        self._arm(self.head_due)
+        # No later than silence could be too long: so the first token, which moves what is due, moves no timer.
+        self._arm(min(self.head_due, self._loop.time() + self._timeouts.idle))
 
     def token_seen(self) -> None:
         """The answer has begun: from here silence counts, not the first token."""

@@ -30,6 +30,56 @@ def test_a_key_of_ours_that_is_refused_is_not_the_callers_fault() -> None:
     assert status_of(ProviderError(ErrorType.PROVIDER_AUTH, "x", status=401)) == 502
 
 
+@pytest.mark.parametrize(
+    ("word", "status"), [("billing_error", 402), ("not_found_error", 404), ("request_too_large", 413), ("odd", 400)]
+)
+def test_a_refusal_inside_a_stream_has_the_status_that_its_word_stands_for(word: str, status: int) -> None:
+    assert status_of(ProviderError(ErrorType.PROVIDER_REJECTED, "x", code=word)) == status
+
+
+@pytest.mark.parametrize(
+    ("said", "openai", "anthropic"),
+    [
+        (
+            {"code": "context_length_exceeded", "kind": "invalid_request_error", "param": "messages"},
+            {"type": "invalid_request_error", "param": "messages", "code": "context_length_exceeded"},
+            {"type": "invalid_request_error", "details": {"error_code": "context_length_exceeded"}},
+        ),
+        (
+            {"code": "overloaded_error", "kind": "overloaded_error"},
+            {"type": "invalid_request_error", "param": None, "code": "provider_rejected"},
+            {"type": "overloaded_error"},
+        ),
+        (
+            {"code": "insufficient_quota", "kind": "insufficient_quota"},
+            {"type": "insufficient_quota", "param": None, "code": "insufficient_quota"},
+            {"type": "invalid_request_error"},
+        ),
+        (
+            {},
+            {"type": "invalid_request_error", "param": None, "code": "provider_rejected"},
+            {"type": "invalid_request_error"},
+        ),
+    ],
+)
+def test_a_providers_words_survive_where_the_api_has_such(
+    said: dict[str, str], openai: dict[str, object], anthropic: dict[str, object]
+) -> None:
+    error = ProviderError(ErrorType.PROVIDER_REJECTED, "no", **said)  # type: ignore[arg-type]
+    assert DIALECTS["openai-chat"].failure(error) == {"error": {"message": "no", **openai}}
+    assert DIALECTS["openai-responses"].failure(error) == {"error": {"message": "no", **openai}}
+    assert DIALECTS["anthropic"].failure(error) == {"type": "error", "error": {"message": "no", **anthropic}}
+
+
+def test_what_is_said_about_our_key_is_told_in_our_own_words() -> None:
+    error = ProviderError(
+        ErrorType.PROVIDER_AUTH, "no", status=401, code="invalid_api_key", kind="authentication_error"
+    )
+    assert DIALECTS["openai-chat"].failure(error)["error"]["code"] == "provider_auth"
+    assert DIALECTS["openai-chat"].failure(error)["error"]["type"] == "server_error"
+    assert DIALECTS["anthropic"].failure(error)["error"] == {"type": "api_error", "message": "no"}
+
+
 @pytest.mark.parametrize("status", STATUSES)
 def test_openais_bodies_have_message_type_param_and_code(status: int) -> None:
     for name in ("openai-chat", "openai-responses"):

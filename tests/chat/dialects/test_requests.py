@@ -193,6 +193,19 @@ def test_a_request_keeps_the_callers_own_body_and_what_concerns_the_answer(name:
     assert request.include_usage == (name == CHAT)
 
 
+@pytest.mark.parametrize("name", DIALECTS)
+@pytest.mark.parametrize(
+    ("metadata", "user"), [({"user": "ben"}, "ben"), ({"user": ""}, None), ({"user": 7}, None), ({}, None)]
+)
+def test_whom_the_callers_own_notes_name_is_who_asks_where_nobody_else_is_named(
+    name: str, metadata: dict[str, Any], user: str | None
+) -> None:
+    request = _asked(name, metadata=metadata)
+    assert request.user == user
+    assert request.ask is not None
+    assert request.ask.user is None, "no provider is told"
+
+
 FOREIGN: dict[str, dict[str, Any]] = {
     CHAT: {
         "n": 2,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tailrace.chat.ask import Ask, Message
+from tailrace.chat.ask import Ask, Message, ToolUse
 from tailrace.chat.providers.anthropic import Anthropic, AnthropicParser
 from tailrace.chat.providers.base import ProviderOptions
 from tailrace.chat.upstream import Connections
@@ -73,6 +73,13 @@ def test_thinking_gets_a_budget_on_top_of_the_answer_and_no_temperature(
     assert body["thinking"] == {"type": "enabled", "budget_tokens": budget}
     assert body["max_tokens"] == max_tokens
     assert "temperature" not in body
+
+
+def test_a_turn_that_goes_on_after_its_tools_thinks_no_further_since_nobody_has_its_signed_thoughts() -> None:
+    call = Message("assistant", tool_calls=(ToolUse("a", "look", "{}"),))
+    body = _request(Ask(messages=(HI, call, Message("tool", "sun", tool_call_id="a")), thinking=True))
+    assert "thinking" not in body
+    assert body["max_tokens"] == 4096
 
 
 def test_tools_in_openais_form_are_converted() -> None:

@@ -7,15 +7,18 @@ from anybody, is not known here.
 
 from __future__ import annotations
 
+from tailrace.chat.dialects.ai_sdk import AI_SDK
 from tailrace.chat.dialects.anthropic import MESSAGES
 from tailrace.chat.dialects.faults import status_of
 from tailrace.chat.dialects.openai_chat import OPENAI_CHAT
 from tailrace.chat.dialects.openai_responses import OPENAI_RESPONSES
 from tailrace.chat.dialects.request import BadRequest, Request, Tie, check
-from tailrace.chat.dialects.writing import Accumulator, Dialect, Head, Problem, Relay, Writer
+from tailrace.chat.dialects.writing import Accumulator, Dialect, Head, Problem, Relay, Spoken, Writer
 
 __all__ = [
+    "AI_SDK",
     "DIALECTS",
+    "SPOKEN",
     "Accumulator",
     "BadRequest",
     "Dialect",
@@ -23,6 +26,7 @@ __all__ = [
     "Problem",
     "Relay",
     "Request",
+    "Spoken",
     "Tie",
     "Writer",
     "check",
@@ -30,4 +34,7 @@ __all__ = [
 ]
 
 DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (OPENAI_CHAT, OPENAI_RESPONSES, MESSAGES)}
-"""The dialects by their names."""
+"""The dialects that providers speak as well, by their names."""
+
+SPOKEN: dict[str, Spoken] = {**DIALECTS, AI_SDK.name: AI_SDK}
+"""All that clients speak."""

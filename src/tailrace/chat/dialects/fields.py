@@ -1,6 +1,6 @@
 """Reading an untyped body: each access says what it expects, and a refusal names the place.
 
-A reader takes the fields that it knows and ends with `tie_rest`: what it did not take is known to the
+A reader takes the fields that it knows; it, or `reading`, ends with `tie_rest`: what it did not take is known to the
 dialect's own kind of provider alone. A null counts as absent, as it does in all three APIs.
 """
 

@@ -45,7 +45,8 @@ def named(event: str, data: str) -> bytes:
 
 def raw(event: Event) -> bytes:
     """Return an upstream's event as it came, but for its id and reconnection time, which are between it and us."""
-    return encode_block(event.data, "" if event.event == "message" else event.event)
+    data, name, _, _ = event
+    return encode_block(data, "" if name == "message" else name)
 
 
 def _sayable(value: Any) -> Any:

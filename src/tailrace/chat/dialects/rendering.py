@@ -8,28 +8,32 @@ instance, and every repetition, shows the same.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from tailrace.chat.dialects import DIALECTS
-from tailrace.chat.dialects.writing import Head
+from tailrace.chat.dialects import DIALECTS, SPOKEN
+from tailrace.chat.dialects.writing import Dialect, Head
 from tailrace.errors import ErrorType, ProviderError, RunError
-from tailrace.runs.frames import frame_of
+from tailrace.runs.frames import HIDDEN, frame_of
 from tailrace.runs.native import deltas_of_record, error_of_record
 from tailrace.sse import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from tailrace.chat.dialects.writing import Accumulator, Dialect, Relay, Writer
+    from tailrace.chat.dialects.writing import Accumulator, Relay, Spoken, Writer
     from tailrace.log import Position, Record
     from tailrace.runs.deltas import Delta
 
-__all__ = ["DialectRenderer", "Whole", "pack", "unpack"]
+__all__ = ["DialectRenderer", "Whole", "pack", "spoken", "unpack"]
+
+Known = TypeVar("Known")
 
 _BEFORE = frozenset({"start"})
 """Records that tell nothing of how the answer is said."""
+_SAID = frozenset({"", "thinking", "tool", HIDDEN})
+"""Records of the answer itself, which are nearly all."""
 
 
 class _View(msgspec.Struct, frozen=True):
@@ -42,7 +46,7 @@ _read_view = msgspec.json.Decoder(_View).decode
 
 def pack(dialect: str, head: Head) -> str:
     """Return what a run keeps of how its caller is answered; the run's id is not part of it."""
-    return msgspec.json.encode(_View(dialect, replace(head, run=""))).decode()
+    return msgspec.json.encode(_View(dialect, replace(head, run="") if head.run else head)).decode()
 
 
 def unpack(run: str, view: str) -> tuple[Dialect, Head]:
@@ -51,9 +55,18 @@ def unpack(run: str, view: str) -> tuple[Dialect, Head]:
     Raises:
         ValueError: it was not started by a client of any of these dialects.
     """
+    return _unpacked(DIALECTS, run, view)
+
+
+def spoken(run: str, view: str) -> tuple[Spoken, Head]:
+    """Return the same of a run that was started in whatever clients speak. Raises as `unpack`."""
+    return _unpacked(SPOKEN, run, view)
+
+
+def _unpacked(dialects: Mapping[str, Known], run: str, view: str) -> tuple[Known, Head]:
     try:
         known = _read_view(view)
-        return DIALECTS[known.dialect], replace(known.head, run=run)
+        return dialects[known.dialect], replace(known.head, run=run)
     except (msgspec.DecodeError, KeyError) as error:
         raise ValueError("this run was not asked for in a dialect that is known here") from error
 
@@ -61,10 +74,11 @@ def unpack(run: str, view: str) -> tuple[Dialect, Head]:
 class _Telling:
     """One way through a run's records, to the bytes that one client gets for each."""
 
-    def __init__(self, dialect: Dialect, head: Head) -> None:
+    def __init__(self, dialect: Spoken, head: Head) -> None:
         self._writer: Writer = dialect.writer(head)
-        self._relay: Relay = dialect.relay(head)
-        self._relays: bool | None = None
+        self._relay: Relay | None = dialect.relay(head) if isinstance(dialect, Dialect) else None
+        self._relaying: Relay | None = None
+        self._begun = False
         self._ended = False
 
     @property
@@ -74,24 +88,27 @@ class _Telling:
 
     @property
     def _teller(self) -> Writer | Relay:
-        return self._relay if self._relays else self._writer
+        return self._writer if self._relaying is None else self._relaying
 
     def tell(self, event: str, data: str) -> bytes:
         """Return the blocks of the next record."""
         if self._ended or event in _BEFORE:
             return b""
-        frame = frame_of(data)
-        if self._relays is None:
-            self._relays = frame is not None
+        frame, relay = frame_of(data), self._relaying
+        if relay is not None and frame is not None and event in _SAID:
+            return relay.write(_event_of(frame))
+        if not self._begun:
+            self._begun = True
+            relay = self._relaying = self._relay if frame is not None else None
         if event == "error":
             return self.fail(error_of_record(data))
         if event == "restart":
             return self.fail(_broken("the provider's answer broke, and began anew"))
         self._ended = event == "finish"
-        if not self._relays:
+        if relay is None:
             return self._writer.write(deltas_of_record(event, data))
         if frame is not None:
-            return self._relay.write(Event(frame[1], frame[0]))
+            return relay.write(_event_of(frame))
         return self.fail(_broken("the provider's answer ended without its end")) if self._ended else b""
 
     def fail(self, error: RunError) -> bytes:
@@ -113,7 +130,8 @@ class DialectRenderer:
 
     hides = False
 
-    def __init__(self, dialect: Dialect, head: Head, skip: int = 0) -> None:
+    def __init__(self, dialect: Spoken, head: Head, skip: int = 0) -> None:
+        self.dialect = dialect.name
         self._telling = _Telling(dialect, head)
         self._skip = skip
         self._told = 0  # the newest offset that was told
@@ -134,16 +152,14 @@ class DialectRenderer:
     def render(self, epoch: str, records: Sequence[Record]) -> list[bytes]:
         """Return the blocks of each record."""
         first = records[0].offset if records else 0
-        self._kept = {offset: blocks for offset, blocks in self._kept.items() if offset >= first}
-        for record in records:
-            if record.offset > self._told:
-                self._told = record.offset
-                self._kept[record.offset] = self._blocks(record)
-        return [self._kept.get(record.offset, b"") for record in records]
-
-    def _blocks(self, record: Record) -> bytes:
-        blocks = self._telling.tell(record.event, record.data or "")
-        return self._left(blocks) if self._skip and blocks else blocks
+        kept = self._kept = {offset: blocks for offset, blocks in self._kept.items() if offset >= first}
+        tell = self._telling.tell
+        for offset, event, data, _ in records:
+            if offset > self._told:
+                self._told = offset
+                blocks = tell(event, data or "")
+                kept[offset] = self._left(blocks) if self._skip and blocks else blocks
+        return [kept.get(record.offset, b"") for record in records]
 
     def _left(self, blocks: bytes) -> bytes:
         """Return what is left of some blocks, of which the first may be known to the reader."""
@@ -188,13 +204,19 @@ class Whole:
         if not self._relayed:
             self._deltas += deltas_of_record(event, data)
         elif frame is not None:
-            self._accumulator.add(Event(frame[1], frame[0]))
+            self._accumulator.add(_event_of(frame))
         if event == "finish":
             self.complete = self.error is None
 
     def whole(self) -> dict[str, Any]:
         """Return the answer's JSON."""
         return self._accumulator.whole() if self._relayed else self._dialect.whole(self._head, self._deltas)
+
+
+def _event_of(frame: tuple[str, str]) -> Event:
+    """Return an upstream's event as it was read: it was looked at then, and to do so again takes four times as long."""
+    event, data = frame
+    return tuple.__new__(Event, (data, event or "message", "", None))
 
 
 def _broken(message: str) -> ProviderError:

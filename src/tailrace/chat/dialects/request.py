@@ -40,11 +40,11 @@ class Tie:
 class Request:
     """A request as it came, and what it says.
 
-    `kind` is the kind of provider whose own dialect this is: it gets `body` as it came. `model` is the
-    name that was asked for. `ask` is what any other kind is asked, or None where nothing could be.
-    `user` is who asks, as the caller names them (the same word for the same person). The rest concerns
-    the answer alone: `stream`, `include_usage` (openai-chat: a chunk with the usage), `background`
-    (openai-responses: it may be read later).
+    `kind` is the kind of provider whose own dialect this is: it gets `body` as it came, and `headers` with it
+    (as `passing` lets them through). `model` is the name that was asked for. `ask` is what any other kind is
+    asked, or None where nothing could be. `user` is who asks, as the caller names them (the same word for the
+    same person). The rest concerns the answer alone: `stream`, `include_usage` (openai-chat: a chunk with the
+    usage), `background` (openai-responses: it may be read later).
     """
 
     dialect: str
@@ -57,6 +57,7 @@ class Request:
     user: str | None = None
     include_usage: bool = False
     background: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 def check(request: Request, kind: str) -> Ask:

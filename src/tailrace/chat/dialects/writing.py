@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tailrace.runs.deltas import Delta
     from tailrace.sse import Event
 
-__all__ = ["Accumulator", "Dialect", "Head", "Problem", "Relay", "Writer"]
+__all__ = ["Accumulator", "Dialect", "Head", "Problem", "Relay", "Spoken", "Writer"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class Head:
 
     `run` makes its ids, `model` is the model's name as the client is told, `created` is in seconds since
     the epoch. `include_usage` is the client's wish for a chunk with the usage (openai-chat), `echo` the
-    request's fields that the answer repeats (openai-responses).
+    request's fields that the answer repeats (openai-responses), or what it continues (ai-sdk).
     """
 
     run: str
@@ -91,15 +91,26 @@ class Problem(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dialect:
-    """A wire format that clients speak; `kind` is the kind of provider whose own it is."""
+class Spoken:
+    """A wire format that clients speak, always as a stream; `kind` is its own name where no provider speaks it too."""
 
     name: str
     kind: str
     read: Callable[[object], Request]
     head: Callable[[Request, str, int], Head]
     writer: Callable[[Head], Writer]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect(Spoken):
+    """One that providers speak as well: `kind` is theirs, and what they say is handed on as it comes.
+
+    `problem` words what is wrong with a request, `failure` why a run failed: with the provider's own code where it
+    gave one.
+    """
+
     whole: Callable[[Head, Iterable[Delta]], dict[str, Any]]
     relay: Callable[[Head], Relay]
     accumulator: Callable[[], Accumulator]
     problem: Problem
+    failure: Callable[[RunError], dict[str, Any]]

@@ -14,11 +14,12 @@ import msgspec
 from tailrace.chat import failures
 from tailrace.chat.providers import anthropic_request
 from tailrace.chat.providers.parser import Parser, ToolCalls
+from tailrace.chat.providers.replayed import without_foreign_thoughts
 from tailrace.chat.providers.streamed import StreamedProvider
 from tailrace.runs.deltas import Finish, Text, Thinking, ToolCall, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tailrace.chat.ask import Ask
     from tailrace.runs.deltas import Delta
@@ -53,6 +54,11 @@ class Anthropic(StreamedProvider):
     def request(self, ask: Ask) -> dict[str, Any]:
         """Write `ask` as a Messages request."""
         return anthropic_request.write(ask)
+
+    @classmethod
+    def relay_request(cls, body: Mapping[str, Any], model: str) -> dict[str, Any]:
+        """Return a caller's own Messages body, but for thoughts of other models."""
+        return super().relay_request(without_foreign_thoughts(body), model)
 
     @staticmethod
     def parser() -> Parser:
@@ -206,6 +212,8 @@ class AnthropicParser(Parser):
         self.finished = True
 
     def _read_error(self, frame: _Frame, deltas: list[Delta]) -> None:
+        if self._usage.output_tokens is not None:
+            deltas.append(self._usage.delta())
         raise failures.reported(frame.error)
 
     _READERS: ClassVar[dict[str, Callable[[AnthropicParser, _Frame, list[Delta]], None]]] = {

@@ -64,12 +64,20 @@ def _with_thinking(body: dict[str, Any], ask: Ask) -> dict[str, Any]:
         body["thinking"] = {"type": "enabled", "budget_tokens": ask.thinking_budget}
     elif ask.thinking and ask.effort:
         body["thinking"] = {"type": "adaptive"}
-    elif ask.thinking:
+    elif ask.thinking and not _within_tool_use(ask):
         answer = body["max_tokens"]
         budget = max(_LEAST_BUDGET, min(_THINKING_BUDGET, answer))
         body |= {"max_tokens": answer + budget, "thinking": {"type": "enabled", "budget_tokens": budget}}
         body.pop("temperature", None)
     return body
+
+
+def _within_tool_use(ask: Ask) -> bool:
+    """Tell whether the answer goes on with a turn of which the tools were called.
+
+    With a budget, the API wants such a turn to begin with what was thought before, signed, and nobody has that here.
+    """
+    return ask.messages[-1].role == "tool"
 
 
 def _turn(role: str, turn: tuple[Message, ...]) -> dict[str, Any]:

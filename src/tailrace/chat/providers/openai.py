@@ -116,6 +116,7 @@ class _Chunk(msgspec.Struct, gc=False):
     message: Any = None
     type: str | None = None
     code: int | str | None = None
+    param: Any = None
 
 
 _decode = msgspec.json.Decoder(_Chunk).decode
@@ -141,11 +142,14 @@ class OpenAIParser(Parser):
                 if not choice.index:  # one answer was asked for
                     self._read_choice(choice, deltas)
         elif chunk.error is None and chunk.message is not None:  # vLLM's: the error is the frame itself
-            raise failures.reported({"message": chunk.message, "type": chunk.type, "code": chunk.code})
-        if chunk.error is not None:
-            raise failures.reported(chunk.error)
+            flat = {"message": chunk.message, "type": chunk.type, "code": chunk.code, "param": chunk.param}
+            raise failures.reported(flat)
         if chunk.usage is not None:  # null on all but the last, or cumulative on each
             self._usage = chunk.usage.delta()
+        if chunk.error is not None:
+            if self._usage is not None:
+                deltas.append(self._usage)
+            raise failures.reported(chunk.error)
 
     def _read_choice(self, choice: _Choice, deltas: list[Delta]) -> None:
         if choice.finish_reason:

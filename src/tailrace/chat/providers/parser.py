@@ -21,7 +21,8 @@ __all__ = ["Paired", "Parser", "ToolCalls"]
 Paired: TypeAlias = "tuple[Event | None, list[Delta]]"
 """An event and what it said. None where the event is nothing that another client may see: it reports a failure."""
 
-_UNREADABLE = (msgspec.DecodeError, RecursionError)
+_ENDING = (ProviderError, msgspec.DecodeError, RecursionError)
+"""What ends an answer: an error that the frame reports, else one that cannot be read."""
 
 
 class Parser(ABC):
@@ -55,11 +56,8 @@ class Parser(ABC):
                     read(data, deltas)
                     if self.finished:
                         break
-        except ProviderError as error:
-            self.failure = error
-        except _UNREADABLE as error:
-            self.failure = failures.malformed("a frame that this kind of provider does not send")
-            self.failure.__cause__ = error
+        except _ENDING as error:
+            self._fail(error)
         return deltas
 
     def pair(self, events: Iterable[Event]) -> list[Paired]:
@@ -68,16 +66,31 @@ class Parser(ABC):
         Like `feed` in all else. An event without content is left out.
         """
         paired: list[Paired] = []
-        for event in events:
-            if self.ended:
-                break
-            deltas = self.feed((event,))
-            if self.failure is not None:
-                if deltas:
-                    paired.append((None, deltas))
-            elif event.data:
-                paired.append((event, deltas))
+        if self.ended:
+            return paired
+        read = self._read
+        deltas: list[Delta] = []
+        try:
+            for event in events:
+                data = event.data
+                if data:
+                    deltas = []
+                    read(data, deltas)
+                    paired.append((event, deltas))
+                    if self.finished:
+                        break
+        except _ENDING as error:
+            self._fail(error)
+            if deltas:
+                paired.append((None, deltas))
         return paired
+
+    def _fail(self, error: Exception) -> None:
+        if isinstance(error, ProviderError):
+            self.failure = error
+        else:
+            self.failure = failures.malformed("a frame that this kind of provider does not send")
+            self.failure.__cause__ = error
 
     @abstractmethod
     def _read(self, data: str, deltas: list[Delta]) -> None:

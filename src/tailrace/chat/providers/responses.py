@@ -15,11 +15,12 @@ from tailrace.chat import failures
 from tailrace.chat.providers import responses_request
 from tailrace.chat.providers.openai import OpenAI
 from tailrace.chat.providers.parser import Parser, ToolCalls
+from tailrace.chat.providers.replayed import without_foreign_items
 from tailrace.chat.providers.streamed import StreamedProvider
 from tailrace.runs.deltas import Finish, Refusal, Text, Thinking, ToolCall, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tailrace.chat.ask import Ask
     from tailrace.runs.deltas import Delta
@@ -46,6 +47,11 @@ class OpenAIResponses(StreamedProvider):
     def request(self, ask: Ask) -> dict[str, Any]:
         """Write `ask` as a Responses request."""
         return responses_request.write(ask)
+
+    @classmethod
+    def relay_request(cls, body: Mapping[str, Any], model: str) -> dict[str, Any]:
+        """Return a caller's own Responses body, but for reasoning of other models."""
+        return super().relay_request(without_foreign_items(body), model)
 
     @staticmethod
     def parser() -> Parser:
@@ -117,6 +123,7 @@ class _Frame(msgspec.Struct):
     error: Any = None
     message: str | None = None
     code: str | int | None = None
+    param: Any = None
 
 
 class _Type(msgspec.Struct):
@@ -213,9 +220,12 @@ class OpenAIResponsesParser(Parser):
         self.finished = True
 
     def _read_failure(self, frame: _Frame, deltas: list[Delta]) -> None:
-        error = frame.error if frame.response is None else frame.response.error
+        response = frame.response or _Response()
+        if response.usage is not None:
+            deltas.append(response.usage.delta())
         # What the documentation has beside `type`, the service itself nests in `error`.
-        raise failures.reported(error or {"message": frame.message, "code": frame.code})
+        flat = {"message": frame.message, "code": frame.code, "param": frame.param}
+        raise failures.reported(frame.error or response.error or flat)
 
     _READERS: ClassVar[dict[str, Callable[[OpenAIResponsesParser, _Frame, list[Delta]], None]]] = {
         "response.output_text.delta": _read_text,

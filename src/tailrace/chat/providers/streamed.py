@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
     from tailrace.chat.ask import Ask
+    from tailrace.chat.passing import Passed
     from tailrace.chat.providers.base import Answer, ProviderOptions, Routed
     from tailrace.chat.providers.parser import Parser
     from tailrace.chat.upstream import Connections, Exchange
@@ -59,6 +60,11 @@ class StreamedProvider(ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
 
+    @property
+    def load(self) -> tuple[int, int]:
+        """Return how many of its answers are in progress, and how many wait for a place."""
+        return self._upstream.open, self._upstream.places.waiting
+
     @staticmethod
     @abstractmethod
     def headers(api_key: str) -> dict[str, str]:
@@ -83,17 +89,23 @@ class StreamedProvider(ABC):
 
     def answer(self, ask: Ask) -> Answer:
         """Ask the upstream; `Answer` says what the items are and how it ends."""
-        return self._answer(lambda: self.request(ask), _told)
+        return self._answer(lambda: self.request(ask), ask.headers, _told)
 
-    def relay(self, body: Mapping[str, Any], model: str) -> Routed:
-        """Ask the upstream what a caller asked in its own form; the items hold its events as it sends them."""
-        return self._answer(lambda: self.relay_request(body, model), _paired)
+    def relay(self, body: Mapping[str, Any], model: str, headers: Passed = ()) -> Routed:
+        """Ask the upstream what a caller asked in its own form; the items hold its events as it sends them.
+
+        `headers` go along; one that is sent with each request stands back for them.
+        """
+        return self._answer(lambda: self.relay_request(body, model), headers, _paired)
 
     async def _answer(
-        self, request: Callable[[], dict[str, Any]], read: Callable[[Parser, list[Event]], Sequence[Told]]
+        self,
+        request: Callable[[], dict[str, Any]],
+        headers: Passed,
+        read: Callable[[Parser, list[Event]], Sequence[Told]],
     ) -> AsyncGenerator[Sequence[Told], None]:
         try:
-            exchange = await self._upstream.post(_encode(request()))
+            exchange = await self._upstream.post(_encode(request()), headers)
             try:
                 decoder, parser, quiet = Decoder(), self.parser(), True
                 while True:
@@ -112,11 +124,11 @@ class StreamedProvider(ABC):
             finally:
                 exchange.close()
         except ProviderError as error:
-            clean = failures.presentable(error.message, self._api_key)
-            if clean == error.message:
+            clean = failures.without(error, self._api_key)
+            if clean is error:
                 raise
             # `from None`: a traceback that shows the first error would show the key.
-            raise _restated(error, clean) from None
+            raise clean from None
 
     async def close(self) -> None:  # noqa: B027  # a kind may have something to give up; most have not
         """Give up nothing: the connections belong to the gateway."""
@@ -147,7 +159,8 @@ def _paired(parser: Parser, events: list[Event]) -> Sequence[Part]:
         if event is None:
             item += deltas
         else:
-            item.append(Frame(event.event, event.data, deltas))
+            data, name, _, _ = event
+            item.append(Frame(name, data, deltas))
     return item
 
 
@@ -176,9 +189,3 @@ def speaks(item: Sequence[Part]) -> bool:
 
 def _frame_speaks(frame: Frame) -> bool:
     return speaks(frame.deltas) if frame.deltas else frame.event not in _PREPARING
-
-
-def _restated(error: ProviderError, message: str) -> ProviderError:
-    return ProviderError(
-        error.type, message, retryable=error.retryable, status=error.status, retry_after=error.retry_after
-    )

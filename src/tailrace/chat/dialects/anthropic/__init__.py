@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tailrace.chat.dialects.anthropic.errors import failure, problem
 from tailrace.chat.dialects.anthropic.reader import read
 from tailrace.chat.dialects.anthropic.relay import MessagesAccumulator, MessagesRelay
-from tailrace.chat.dialects.anthropic.writer import MessagesWriter, head, problem, whole
+from tailrace.chat.dialects.anthropic.writer import MessagesWriter, head, whole
 from tailrace.chat.dialects.kinds import ANTHROPIC
 from tailrace.chat.dialects.writing import Dialect
 
@@ -20,4 +21,5 @@ MESSAGES = Dialect(
     relay=MessagesRelay,
     accumulator=MessagesAccumulator,
     problem=problem,
+    failure=failure,
 )

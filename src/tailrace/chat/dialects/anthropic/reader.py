@@ -18,15 +18,18 @@ from typing import TYPE_CHECKING, Any, get_args
 import msgspec
 
 from tailrace.chat.ask import Effort, ResponseFormat, ToolChoice, ToolUse
-from tailrace.chat.dialects.conversation import Conversation, tie_image
-from tailrace.chat.dialects.fields import object_of, present
+from tailrace.chat.dialects.conversation import tie_image
+from tailrace.chat.dialects.fields import present
 from tailrace.chat.dialects.kinds import ANTHROPIC, CHAT, RESPONSES
-from tailrace.chat.dialects.request import BadRequest, Request, Tie
+from tailrace.chat.dialects.reading import Reading
+from tailrace.chat.dialects.request import BadRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tailrace.chat.dialects.conversation import Conversation
     from tailrace.chat.dialects.fields import Fields
+    from tailrace.chat.dialects.request import Request
 
 __all__ = ["read"]
 
@@ -41,28 +44,15 @@ def read(body: object) -> Request:
     Raises:
         BadRequest: it is malformed; the error names the field.
     """
-    ties: list[Tie] = []
-    fields = object_of(body, "", ties)
-    model = fields.required("model")
-    stream = fields.flag("stream") or False
-    conversation = Conversation(ANTHROPIC)
+    reading = Reading("anthropic", ANTHROPIC, body)
+    fields, conversation = reading.fields, reading.conversation
     present(fields.raw("messages"), "messages")
     for message in fields.objects("messages"):
         _message(message, conversation)
     said = _said(fields)
     ask = conversation.ask(said)
     fields.idle("cache_control", "service_tier", "speed", "diagnostics")
-    fields.tie_rest()
-    return Request(
-        dialect="anthropic",
-        kind=ANTHROPIC,
-        model=model,
-        stream=stream,
-        body=fields.whole,
-        ask=ask,
-        ties=tuple(ties),
-        user=said["user"],
-    )
+    return reading.request(ask, said["user"])
 
 
 def _said(fields: Fields) -> dict[str, Any]:

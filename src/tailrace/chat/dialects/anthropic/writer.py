@@ -15,12 +15,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tailrace.chat.dialects.faults import anthropic_type, status_of
-from tailrace.chat.dialects.frames import COMMENT, named, quoted, to_json
+from tailrace.chat.dialects.anthropic.errors import failure
+from tailrace.chat.dialects.frames import named, quoted, to_json
 from tailrace.chat.dialects.segments import Segments, said
+from tailrace.chat.dialects.telling import Teller
 from tailrace.chat.dialects.writing import Head
 from tailrace.chat.providers.tools import input_of
-from tailrace.runs.deltas import Finish, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from tailrace.chat.dialects.request import Request
     from tailrace.chat.dialects.segments import Segment, Step
     from tailrace.errors import RunError
-    from tailrace.runs.deltas import Delta
+    from tailrace.runs.deltas import Delta, Text, Thinking, ToolCall, Usage
 
-__all__ = ["PING", "MessagesWriter", "error_frame", "head", "problem", "whole"]
+__all__ = ["PING", "MessagesWriter", "error_frame", "head", "whole"]
 
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 
@@ -44,52 +44,27 @@ _STOP = {
 _STOP_SEQUENCE = None  # no other API says which one it was
 
 
-class MessagesWriter:
+class MessagesWriter(Teller):
     """Writes one stream of events, one content block after the other."""
 
     def __init__(self, head: Head) -> None:
-        self._head = head
-        self._open = False
-        self._ended = False
-        self._usage = Usage()
+        super().__init__(head)
         self._segments = Segments()
 
     @property
     def keep_alive(self) -> bytes:
         """A ping, which the API sends at any time after its first event."""
-        return PING if self._open else COMMENT
+        return PING if self._open else super().keep_alive
 
-    def open(self) -> bytes:
-        """Return `message_start`; nothing where it was written."""
-        if self._open:
-            return b""
-        self._open = True
+    def _opening(self) -> bytes:
         usage = _usage(replace(self._usage, output_tokens=0, reasoning_tokens=None))  # what was read may be known
         message = {**_base(self._head), "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
         return _event("message_start", {"message": message})
 
-    def write(self, deltas: Iterable[Delta]) -> bytes:
-        """Return the events of `deltas`."""
-        written: list[bytes] = []
-        for delta in deltas:
-            if self._ended:
-                break
-            if isinstance(delta, Usage):
-                self._usage = self._usage.updated(delta)
-                continue
-            if not self._open:
-                written.append(self.open())
-            if isinstance(delta, Finish):
-                written.append(self._finish(delta.reason))
-            else:
-                written += map(self._step, self._segments.take(delta))
-        return b"".join(written)
+    def _say(self, delta: Text | Thinking | ToolCall) -> bytes:
+        return b"".join(map(self._step, self._segments.take(delta)))
 
-    def fail(self, error: RunError) -> bytes:
-        """Return the `error` event, on which the SDK raises; nothing after the end."""
-        if self._ended:
-            return b""
-        self._ended = True
+    def _failure(self, error: RunError) -> bytes:
         return error_frame(error)
 
     def _step(self, step: Step) -> bytes:
@@ -105,7 +80,6 @@ class MessagesWriter:
         return _event("content_block_stop", {"index": segment.index})
 
     def _finish(self, reason: str) -> bytes:
-        self._ended = True
         steps = [self._step(step) for step in self._segments.finish()]
         stop = {"stop_reason": _stop_reason(reason, self._segments.told), "stop_sequence": _STOP_SEQUENCE}
         ending = _event("message_delta", {"delta": stop, "usage": _usage(self._usage)})
@@ -140,21 +114,9 @@ def whole(head: Head, deltas: Iterable[Delta]) -> dict[str, Any]:
     }
 
 
-def problem(
-    status: int,
-    message: str,
-    *,
-    type: str | None = None,  # noqa: A002  # the wire's own word
-    param: str | None = None,
-    code: str | None = None,
-) -> dict[str, Any]:
-    """Return an error body; the API has no fields for `param` and `code`, its messages name what they are about."""
-    return {"type": "error", "error": {"type": type or anthropic_type(status), "message": message}}
-
-
 def error_frame(error: RunError) -> bytes:
     """Return the error as an event."""
-    return named("error", to_json(problem(status_of(error), error.message)))
+    return named("error", to_json(failure(error)))
 
 
 def _event(kind: str, body: dict[str, Any]) -> bytes:

@@ -16,7 +16,7 @@ from typing import Any
 
 from tailrace.chat.ask import ResponseFormat, ToolChoice, ToolUse
 from tailrace.chat.dialects.conversation import Conversation, tie_image
-from tailrace.chat.dialects.fields import Fields, object_of, present
+from tailrace.chat.dialects.fields import Fields, present
 from tailrace.chat.dialects.kinds import ANTHROPIC, CHAT, RESPONSES
 from tailrace.chat.dialects.openai_fields import (
     IDLE,
@@ -28,7 +28,8 @@ from tailrace.chat.dialects.openai_fields import (
     temperature_of,
     verbosity_of,
 )
-from tailrace.chat.dialects.request import BadRequest, Request, Tie
+from tailrace.chat.dialects.reading import Reading
+from tailrace.chat.dialects.request import BadRequest, Request
 
 __all__ = ["read"]
 
@@ -51,12 +52,9 @@ def read(body: object) -> Request:
     Raises:
         BadRequest: it is malformed; the error names the field.
     """
-    ties: list[Tie] = []
-    fields = object_of(body, "", ties)
-    model = fields.required("model")
-    stream = fields.flag("stream") or False
+    reading = Reading("openai-chat", CHAT, body)
+    fields, conversation = reading.fields, reading.conversation
     include_usage = _stream_options(fields.nested("stream_options"))
-    conversation = Conversation(CHAT)
     present(fields.raw("messages"), "messages")
     for message in fields.objects("messages"):
         _message(message, conversation)
@@ -65,18 +63,7 @@ def read(body: object) -> Request:
     fields.idle(*IDLE, "prediction")
     for name, usual in _USUAL:
         fields.usual(name, usual)
-    fields.tie_rest()
-    return Request(
-        dialect="openai-chat",
-        kind=CHAT,
-        model=model,
-        stream=stream,
-        body=fields.whole,
-        ask=ask,
-        ties=tuple(ties),
-        user=said["user"],
-        include_usage=include_usage,
-    )
+    return reading.request(ask, said["user"], include_usage=include_usage)
 
 
 def _stream_options(options: Fields | None) -> bool:

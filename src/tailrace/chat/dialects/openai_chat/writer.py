@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tailrace.chat.dialects.faults import openai_type, status_of
-from tailrace.chat.dialects.frames import COMMENT, quoted, to_json
+from tailrace.chat.dialects.frames import quoted, to_json
+from tailrace.chat.dialects.openai_errors import failure
 from tailrace.chat.dialects.segments import said
+from tailrace.chat.dialects.telling import Teller
 from tailrace.chat.dialects.writing import Head
-from tailrace.runs.deltas import Finish, Refusal, Text, Thinking, ToolCall, Usage
+from tailrace.runs.deltas import Refusal, Text, Thinking, ToolCall, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from tailrace.errors import RunError
     from tailrace.runs.deltas import Delta
 
-__all__ = ["ChatWriter", "error_frame", "head", "problem", "whole"]
+__all__ = ["ChatWriter", "error_frame", "head", "whole"]
 
 _FINISH = {
     "stop": "stop",
@@ -36,49 +37,23 @@ _FINISH = {
 _DONE = b"data: [DONE]\n\n"
 
 
-class ChatWriter:
+class ChatWriter(Teller):
     """Writes one stream of chunks."""
 
-    keep_alive = COMMENT
-
     def __init__(self, head: Head) -> None:
-        self._head = head
-        self._open = False
-        self._ended = False
-        self._usage = Usage()
+        super().__init__(head)
         self._prefix = f"data: {to_json(_base(head, 'chat.completion.chunk'))[:-1]},"
         # Where a chunk with the usage was asked for, all others say that it is not here.
         self._suffix = ',"usage":null}\n\n' if head.include_usage else "}\n\n"
 
-    def open(self) -> bytes:
-        """Return the chunk that names the role; nothing where it was written."""
-        if self._open:
-            return b""
-        self._open = True
+    def _opening(self) -> bytes:
         return self._chunk('{"role":"assistant","content":"","refusal":null}')
 
-    def write(self, deltas: Iterable[Delta]) -> bytes:
-        """Return the chunks of `deltas`."""
-        written: list[bytes] = []
-        for delta in deltas:
-            if self._ended:
-                break
-            if isinstance(delta, Usage):
-                self._usage = self._usage.updated(delta)
-                continue
-            if not self._open:
-                written.append(self.open())
-            if isinstance(delta, Finish):
-                written.append(self._finish(delta.reason))
-            elif fields := self._delta(delta):
-                written.append(self._chunk(fields))
-        return b"".join(written)
+    def _say(self, delta: Text | Thinking | ToolCall) -> bytes:
+        fields = self._delta(delta)
+        return self._chunk(fields) if fields else b""
 
-    def fail(self, error: RunError) -> bytes:
-        """Return the error as a chunk of its own, on which the SDK raises; nothing after the end."""
-        if self._ended:
-            return b""
-        self._ended = True
+    def _failure(self, error: RunError) -> bytes:
         return error_frame(error)
 
     def _delta(self, delta: Text | Thinking | ToolCall) -> str:
@@ -98,7 +73,6 @@ class ChatWriter:
         return f'{{"tool_calls":[{{"index":{delta.index},{first}"function":{{{function}}}}}]}}'
 
     def _finish(self, reason: str) -> bytes:
-        self._ended = True
         last = self._chunk("{}", f'"{_finish_reason(reason)}"')
         if not self._head.include_usage:
             return last + _DONE
@@ -140,21 +114,9 @@ def whole(head: Head, deltas: Iterable[Delta]) -> dict[str, Any]:
     return {**_base(head, "chat.completion"), "choices": [choice], "usage": _usage(answer.usage)}
 
 
-def problem(
-    status: int,
-    message: str,
-    *,
-    type: str | None = None,  # noqa: A002  # the wire's own word
-    param: str | None = None,
-    code: str | None = None,
-) -> dict[str, Any]:
-    """Return an error body, as both of OpenAI's APIs have it."""
-    return {"error": {"message": message, "type": type or openai_type(status), "param": param, "code": code}}
-
-
 def error_frame(error: RunError) -> bytes:
     """Return the error as a chunk; no `[DONE]` follows it, since nothing is done."""
-    return f"data: {to_json(problem(status_of(error), error.message, code=error.type))}\n\n".encode()
+    return f"data: {to_json(failure(error))}\n\n".encode()
 
 
 def _base(head: Head, kind: str) -> dict[str, Any]:

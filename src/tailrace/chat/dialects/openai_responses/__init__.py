@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tailrace.chat.dialects.kinds import RESPONSES
-from tailrace.chat.dialects.openai_chat.writer import problem
+from tailrace.chat.dialects.openai_errors import failure, problem
 from tailrace.chat.dialects.openai_responses.objects import head, whole
 from tailrace.chat.dialects.openai_responses.reader import read
 from tailrace.chat.dialects.openai_responses.relay import ResponsesAccumulator, ResponsesRelay
@@ -22,4 +22,5 @@ OPENAI_RESPONSES = Dialect(
     relay=ResponsesRelay,
     accumulator=ResponsesAccumulator,
     problem=problem,
+    failure=failure,
 )

@@ -19,8 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tailrace.chat.ask import ToolChoice, ToolUse
-from tailrace.chat.dialects.conversation import Conversation, tie_image
-from tailrace.chat.dialects.fields import object_of
+from tailrace.chat.dialects.conversation import tie_image
 from tailrace.chat.dialects.kinds import ANTHROPIC, CHAT, RESPONSES
 from tailrace.chat.dialects.openai_fields import (
     IDLE,
@@ -32,11 +31,14 @@ from tailrace.chat.dialects.openai_fields import (
     temperature_of,
     verbosity_of,
 )
-from tailrace.chat.dialects.request import BadRequest, Request, Tie
+from tailrace.chat.dialects.reading import Reading
+from tailrace.chat.dialects.request import BadRequest
 
 if TYPE_CHECKING:
     from tailrace.chat.ask import ResponseFormat
+    from tailrace.chat.dialects.conversation import Conversation
     from tailrace.chat.dialects.fields import Fields
+    from tailrace.chat.dialects.request import Request
 
 __all__ = ["read"]
 
@@ -50,29 +52,16 @@ def read(body: object) -> Request:
     Raises:
         BadRequest: it is malformed; the error names the field.
     """
-    ties: list[Tie] = []
-    fields = object_of(body, "", ties)
-    model = fields.required("model")
-    stream = fields.flag("stream") or False
+    reading = Reading("openai-responses", RESPONSES, body)
+    fields, conversation = reading.fields, reading.conversation
     background = fields.flag("background") or False
-    conversation = Conversation(RESPONSES)
     _input(fields, conversation)
     said = _said(fields)
     ask = conversation.ask(said)
     if ask is None:
         fields.tie("input")
     _pass_over(fields)
-    return Request(
-        dialect="openai-responses",
-        kind=RESPONSES,
-        model=model,
-        stream=stream,
-        body=fields.whole,
-        ask=ask,
-        ties=tuple(ties),
-        user=said["user"],
-        background=background,
-    )
+    return reading.request(ask, said["user"], background=background)
 
 
 def _pass_over(fields: Fields) -> None:
@@ -80,7 +69,6 @@ def _pass_over(fields: Fields) -> None:
     fields.usual("include", ["reasoning.encrypted_content"])
     fields.usual("truncation", "disabled")
     fields.usual("top_logprobs", 0)
-    fields.tie_rest()
 
 
 def _said(fields: Fields) -> dict[str, Any]:

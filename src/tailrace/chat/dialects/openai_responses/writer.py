@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tailrace.chat.dialects.faults import status_of
-from tailrace.chat.dialects.frames import COMMENT, named, quoted, to_json
-from tailrace.chat.dialects.openai_chat.writer import problem
+from tailrace.chat.dialects.frames import named, quoted, to_json
+from tailrace.chat.dialects.openai_errors import failure
 from tailrace.chat.dialects.openai_responses.objects import begun, ended, failed, item_of, part_of, state_of
 from tailrace.chat.dialects.segments import Segments
-from tailrace.runs.deltas import Finish, Usage
+from tailrace.chat.dialects.telling import Teller
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from tailrace.chat.dialects.segments import Segment, Step
     from tailrace.chat.dialects.writing import Head
     from tailrace.errors import RunError
-    from tailrace.runs.deltas import Delta
+    from tailrace.runs.deltas import Text, Thinking, ToolCall
 
 __all__ = ["ResponsesWriter", "error_event", "numbered_event"]
 
@@ -35,56 +32,31 @@ _DONES = {
 }
 
 
-class ResponsesWriter:
+class ResponsesWriter(Teller):
     """Writes one stream of events."""
 
-    keep_alive = COMMENT
-
     def __init__(self, head: Head) -> None:
-        self._head = head
+        super().__init__(head)
         self._next = 0  # the next event's number
-        self._ended = False
-        self._usage = Usage()
         self._segments = Segments()
         self._place_json = ""  # of the segment that is being told, as all its deltas repeat it
 
-    def open(self) -> bytes:
-        """Return the events before anything is said; nothing where they were written."""
-        if self._next:
-            return b""
+    def _opening(self) -> bytes:
         response = begun(self._head)
         return self._event("response.created", response=response) + self._event(
             "response.in_progress", response=response
         )
 
-    def write(self, deltas: Iterable[Delta]) -> bytes:
-        """Return the events of `deltas`."""
-        written: list[bytes] = []
-        for delta in deltas:
-            if self._ended:
-                break
-            if isinstance(delta, Usage):
-                self._usage = self._usage.updated(delta)
-                continue
-            if not self._next:
-                written.append(self.open())
-            if isinstance(delta, Finish):
-                written.append(self._finish(delta.reason))
-            else:
-                written += [self._step(step, "completed") for step in self._segments.take(delta)]
-        return b"".join(written)
+    def _say(self, delta: Text | Thinking | ToolCall) -> bytes:
+        return b"".join([self._step(step, "completed") for step in self._segments.take(delta)])
 
-    def fail(self, error: RunError) -> bytes:
-        """Return `response.failed`, which tells all but raises nothing, and the `error` on which the SDK raises."""
-        if self._ended:
-            return b""
-        self._ended = True
+    def _failure(self, error: RunError) -> bytes:
+        """Write `response.failed`, which tells all but raises nothing, and the `error` on which the SDK raises."""
         opening = self.open()
         response = failed(self._head, self._segments.told, self._usage, error)
         return opening + self._event("response.failed", response=response) + error_event(error, self._next)
 
     def _finish(self, reason: str) -> bytes:
-        self._ended = True
         state, steps = state_of(reason), self._segments.finish()
         last = len(self._segments.told) - 1
         written = [self._step(step, state if step.segment.index == last else "completed") for step in steps]
@@ -149,6 +121,6 @@ def numbered_event(kind: str, number: int, fields: dict[str, Any]) -> bytes:
 
 def error_event(error: RunError, number: int) -> bytes:
     """Return the `error` event as documented, and nested in it the form that the service sends and the SDK reads."""
-    told = problem(status_of(error), error.message, code=error.type)
-    flat = {"code": error.type, "message": error.message, "param": None}
+    told = failure(error)
+    flat = {name: told["error"][name] for name in ("code", "message", "param")}
     return numbered_event("error", number, {**flat, **told})
