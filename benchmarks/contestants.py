@@ -13,6 +13,7 @@ from rig.server import RIG_CORE, SERVER_CORE, Server, free_port, serving
 
 __all__ = [
     "aiohttp_relay",
+    "express_relay",
     "litellm",
     "send_loop",
     "starlette_events",
@@ -57,16 +58,24 @@ def _ticker(rate: int, events: int) -> dict[str, str]:
     return {"BENCH_RATE": str(rate), "BENCH_EVENTS": str(events)}
 
 
-def upstream() -> AbstractContextManager[Server]:
-    """Start the model provider that thinks for no time, on the rig's core."""
+def upstream(pace: tuple[int, int] | None = None) -> AbstractContextManager[Server]:
+    """Start the model provider, on the rig's core. It thinks for no time, or at the `pace` of `c/upstream.c`, in ms."""
     port = free_port()
-    return serving([str(program("upstream")), str(port)], port, core=RIG_CORE)
+    words = [str(program("upstream")), str(port), *map(str, pace or ())]
+    return serving(words, port, core=RIG_CORE)
 
 
 def aiohttp_relay(upstream_port: int) -> AbstractContextManager[Server]:
     """Start the relay that only passes bytes on."""
     port = free_port()
     return serving([sys.executable, str(_PEERS / "aiohttp_relay.py"), str(port), str(upstream_port)], port)
+
+
+def express_relay(modules: Path, upstream_port: int) -> AbstractContextManager[Server]:
+    """Start the relay that passes bytes on, on Node, with the Express of the folder `modules`."""
+    port = free_port()
+    argv = ["node", str(_PEERS / "express_relay.mjs"), str(modules), str(port), str(upstream_port)]
+    return serving(argv, port, environment={"NODE_ENV": "production"})
 
 
 @contextmanager

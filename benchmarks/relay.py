@@ -6,26 +6,25 @@ compared with the least that Python can do, which keeps nothing and resumes nobo
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-from contestants import aiohttp_relay, litellm, tailrace_serve, upstream
-from rig.environment import Unavailable, environment
-from rig.native import load
+from contestants import aiohttp_relay, express_relay, litellm, upstream
+from questions import Question, as_openai, native, tailrace
+from rig.environment import Unavailable, environment, node_modules
 from rig.rounds import Rounds, play
 from rig.row import Row, Target, at_least, at_most
-from rig.server import BenchmarkFailed, Server
+from rig.server import Server
 
 __all__ = ["run"]
 
 _DIRECT, _BARE = "direct to the upstream", "bare aiohttp relay"
 _OPENAI, _ANTHROPIC = "Tailrace native, from OpenAI", "Tailrace native, from Anthropic"
 _RELAYED = "Tailrace as OpenAI, from OpenAI"
+_EXPRESS = "Express relay, on Node"
 _LITELLM = "LiteLLM as OpenAI, from OpenAI"
 
 _PACED_RATE = 50
@@ -37,65 +36,11 @@ _CONNECTIONS = 10
 _OF_BARE = 0.95
 """The share of a bare relay's streams that Tailrace should carry on one core; its CPU time for each, turned over."""
 
+_OF_EXPRESS = 2
+"""How many times the streams of an Express relay Tailrace should carry."""
+
 _OF_LITELLM = 60
 """How many times LiteLLM's streams Tailrace should carry."""
-
-_QUESTION = "What do rivers do?"
-_SETTINGS = """
-[chat]
-# A steady state within seconds: runs expire at the rate at which they are made.
-keep_ended = 5
-
-[providers.mock-openai]
-kind = "openai"
-base_url = "http://127.0.0.1:{port}/v1"
-api_key = "env:BENCH_KEY"
-
-[providers.mock-anthropic]
-kind = "anthropic"
-base_url = "http://127.0.0.1:{port}"
-api_key = "env:BENCH_KEY"
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What the callers ask, where, and how many events a whole answer has."""
-
-    path: str
-    body: dict[str, Any]
-    events: int
-
-    def asked(self, server: Server, **options: int) -> dict[str, Any]:
-        """Return the callers' report. Raises BenchmarkFailed if an answer was cut short."""
-        report = load(
-            port=server.port,
-            path=self.path,
-            body=json.dumps(self.body),
-            token="Rivers",
-            end="[DONE]",
-            connections=_CONNECTIONS,
-            **options,
-        )
-        if (report["fewest_events"], report["most_events"]) != (self.events, self.events):
-            raise BenchmarkFailed(f"not every answer has its {self.events} events: {report}")
-        return report
-
-
-def _as_openai(model: str) -> Question:
-    """Ask as OpenAI's SDK does."""
-    body = {
-        "model": model,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        "messages": [{"role": "user", "content": _QUESTION}],
-    }
-    return Question("/v1/chat/completions", body, events=31)
-
-
-def _native(model: str, texts: int) -> Question:
-    """Ask over the native API, whose answer is `start`, the pieces of text, `finish` and `done`."""
-    return Question("/api/chat", {"message": _QUESTION, "model": model}, events=texts + 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +59,19 @@ Start = Callable[[int], AbstractContextManager[Server]]
 
 
 def run(*, quick: bool) -> list[Row]:
-    asked = _as_openai("bench")
+    asked = as_openai("bench")
     contestants = {
         _DIRECT: lambda: _direct(quick=quick),
         _BARE: lambda: _relayed(aiohttp_relay, asked, quick=quick),
-        _OPENAI: lambda: _relayed(_tailrace, _native("mock-openai/bench", texts=27), quick=quick),
-        _ANTHROPIC: lambda: _relayed(_tailrace, _native("mock-anthropic/bench", texts=25), quick=quick),
-        _RELAYED: lambda: _relayed(_tailrace, _as_openai("mock-openai/bench"), quick=quick),
+        _OPENAI: lambda: _relayed(tailrace, native("mock-openai/bench", texts=27), quick=quick),
+        _ANTHROPIC: lambda: _relayed(tailrace, native("mock-anthropic/bench", texts=25), quick=quick),
+        _RELAYED: lambda: _relayed(tailrace, as_openai("mock-openai/bench"), quick=quick),
     }
+    try:
+        relay = partial(express_relay, node_modules("express", "express@5", install=not quick))
+        contestants[_EXPRESS] = lambda: _relayed(relay, asked, quick=quick)
+    except Unavailable as reason:
+        print(f"relay: without Express, since {reason}", file=sys.stderr)
     try:
         start = partial(litellm, environment("litellm", "litellm[proxy]", install=not quick))
         contestants[_LITELLM] = lambda: _relayed(start, asked, quick=quick, rate=_LITELLM_RATE)
@@ -129,6 +79,8 @@ def run(*, quick: bool) -> list[Row]:
         print(f"relay: without LiteLLM, since {reason}", file=sys.stderr)
     results = play(contestants, 1 if quick else 3)
     rows = _stream_rows(results) + _first_token_rows(results)
+    if _EXPRESS in contestants:
+        rows += _express_rows(results)
     return rows + _litellm_rows(results) if _LITELLM in contestants else rows
 
 
@@ -176,6 +128,25 @@ def _first_token_rows(results: Rounds[Relayed]) -> list[Row]:
     ]
 
 
+def _express_rows(results: Rounds[Relayed]) -> list[Row]:
+    def times(name: str, target: Target | None = None) -> Row:
+        ratio = results.ratio(name, _EXPRESS, lambda relayed: relayed.streams)
+        return Row("relay", f"streams/s: {name}", _streams(results, name), "/s", ratio, "Express", target=target)
+
+    ratio = results.ratio(_EXPRESS, _OPENAI, lambda relayed: relayed.cpu)
+    cpu = results.median(_EXPRESS, lambda relayed: relayed.cpu)
+    return [
+        Row("relay", f"streams/s: {_EXPRESS}", _streams(results, _EXPRESS), "/s"),
+        times(_OPENAI, at_least(_OF_EXPRESS)),
+        times(_RELAYED),
+        Row("relay", f"CPU for a stream: {_EXPRESS}", cpu, "us", ratio, _OPENAI),
+    ]
+
+
+def _streams(results: Rounds[Relayed], name: str) -> float:
+    return results.median(name, lambda relayed: relayed.streams)
+
+
 def _litellm_rows(results: Rounds[Relayed]) -> list[Row]:
     """Compare with LiteLLM; its first tokens are paced more slowly."""
 
@@ -209,13 +180,9 @@ def _cpu_of_litellm(results: Rounds[Relayed]) -> Row:
     return Row("relay", "CPU for a stream: LiteLLM", figure, "us", ratio, "Tailrace as OpenAI")
 
 
-def _tailrace(upstream_port: int) -> AbstractContextManager[Server]:
-    return tailrace_serve(_SETTINGS.format(port=upstream_port), {"BENCH_KEY": "none"})
-
-
 def _direct(*, quick: bool) -> Relayed:
     with upstream() as source:
-        return _ask(source, _as_openai("bench"), quick=quick)
+        return _ask(source, as_openai("bench"), quick=quick)
 
 
 def _relayed(start: Start, question: Question, *, quick: bool, rate: int = _PACED_RATE) -> Relayed:
@@ -225,9 +192,9 @@ def _relayed(start: Start, question: Question, *, quick: bool, rate: int = _PACE
 
 def _ask(server: Server, question: Question, *, quick: bool, rate: int = _PACED_RATE) -> Relayed:
     seconds = 1 if quick else 5
-    paced = question.asked(server, rate=rate, warmup=1, seconds=2 * seconds)
+    paced = question.asked(server, connections=_CONNECTIONS, rate=rate, warmup=1, seconds=2 * seconds)
     before = server.cpu_seconds()
-    looped = question.asked(server, warmup=1, seconds=seconds)
+    looped = question.asked(server, connections=_CONNECTIONS, warmup=1, seconds=seconds)
     cpu = (server.cpu_seconds() - before) / looped["asked"]
     first = paced["first_token_us"]
     return Relayed(

@@ -18,11 +18,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import clients
 import codec
 import fanout
 import fleet
 import idle
+import javascript
 import open_runs
+import pacing
 import relay
 import startup
 import stores
@@ -44,8 +47,11 @@ _BENCHMARKS: dict[str, Benchmark] = {
     "stores": stores.run,
     "storm": storm.run,
     "relay": relay.run,
+    "pacing": pacing.run,
     "runs": open_runs.run,
     "fleet": fleet.run,
+    "clients": clients.run,
+    "javascript": javascript.run,
 }
 
 _VERDICTS = {True: "met", False: "MISSED"}

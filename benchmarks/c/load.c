@@ -36,6 +36,8 @@ struct connection {
     bool token_seen;
     size_t length;   /* of the raw answer so far */
     size_t parsed;   /* how much of it has been taken apart */
+    bool chunked;
+    size_t declared; /* the body's length, where it is not chunked */
     size_t body_length;
     char raw[ANSWER_SIZE + 1];
     char body[ANSWER_SIZE + 1];
@@ -126,10 +128,12 @@ static enum progress parse_head(struct connection *connection)
     if (!end)
         return UNFINISHED;
     *end = '\0'; /* so that the search below ends with the head */
-    bool streamed = !strncmp(connection->raw, "HTTP/1.1 200", 12) &&
-                    strcasestr(connection->raw, "\r\ntransfer-encoding: chunked");
+    bool well = !strncmp(connection->raw, "HTTP/1.1 200", 12);
+    const char *length = strcasestr(connection->raw, "\r\ncontent-length:");
+    connection->chunked = strcasestr(connection->raw, "\r\ntransfer-encoding: chunked");
+    connection->declared = length ? strtoul(length + 17, NULL, 10) : 0;
     *end = '\r';
-    if (!streamed)
+    if (!well || !(connection->chunked || length))
         return BROKEN;
     connection->parsed = (size_t)(end - connection->raw) + 4;
     return UNFINISHED;
@@ -156,6 +160,17 @@ static enum progress parse_chunks(struct connection *connection)
     }
 }
 
+/* A server that has the whole answer at once may say how long it is. */
+static enum progress parse_whole(struct connection *connection)
+{
+    connection->body_length = connection->length - connection->parsed;
+    if (connection->body_length > connection->declared)
+        return BROKEN;
+    memcpy(connection->body, connection->raw + connection->parsed, connection->body_length);
+    connection->body[connection->body_length] = '\0';
+    return connection->body_length == connection->declared ? FINISHED : UNFINISHED;
+}
+
 static enum progress parse(struct run *run, struct connection *connection)
 {
     enum progress progress = UNFINISHED;
@@ -163,7 +178,7 @@ static enum progress parse(struct run *run, struct connection *connection)
         progress = parse_head(connection);
     if (!connection->parsed || progress == BROKEN)
         return progress;
-    progress = parse_chunks(connection);
+    progress = connection->chunked ? parse_chunks(connection) : parse_whole(connection);
     if (!connection->token_seen && connection->body_length && strstr(connection->body, run->options.token)) {
         uint64_t now = now_ns();
         connection->token_seen = true;
