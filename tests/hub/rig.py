@@ -237,10 +237,11 @@ def passes(hub: Hub, seconds: float) -> None:
     hub.wheel.advance()
 
 
-def counted(hub: Hub, name: str) -> float:
-    """What a hub counted."""
+def counted(hub: Hub, name: str, label: str | None = None) -> float:
+    """What a hub counted, of one label's value alone where that is given."""
     assert isinstance(hub.meter, Counters)
-    return hub.meter[name]
+    sums = hub.meter.snapshot().sums
+    return sum(value for (each, labels), value in sums.items() if each == name and label in (None, *labels))
 
 
 async def read_on(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterator
-from contextlib import ExitStack
 from random import Random
 from unittest import mock
 
@@ -16,10 +14,10 @@ from hypothesis import strategies as st
 from tailrace.errors import StoreUnavailable
 from tailrace.hub import Framing, Hub, Subscription
 from tailrace.log import Entry, Position, Retention
-from tailrace.log.backoff import Backoff
 from tailrace.sse import Event
 from tailrace.testing import FakeClock
 from tests.hub.rig import Journal, ListSink, SlowStore, new_hub, passes, read_on, received, settle
+from tests.support.small import small_hub
 
 LOG = "channel:a"
 
@@ -168,25 +166,8 @@ class World:
 
 @pytest.fixture(autouse=True, scope="module")
 def small() -> Iterator[None]:
-    """Bounds so small that a few events go past them, and no waiting for the store."""
-    with ExitStack() as stack:
-        for name, value in {
-            "tail.PAGE": 8,
-            "pages.PAGE": 8,
-            "shelf.PAGE_BYTES": 3000,
-            "shelf.SHELF_BYTES": 6000,
-            "shelf.JOIN_BYTES": 250,
-            "window.WINDOW": 5,
-            "window._WINDOW_BYTES": 800,
-            "view.JOIN_BYTES": 250,
-            "view._PASS_SLICE": 2,
-            "tail._TELL_AFTER": 6,
-        }.items():
-            stack.enter_context(mock.patch(f"tailrace.hub.{name}", value))
-        stack.enter_context(mock.patch.object(Backoff, "wait", return_value=0.0))
-        logging.disable(logging.WARNING)
+    with small_hub():
         yield
-        logging.disable(logging.NOTSET)
 
 
 async def live(seed: int, retention: Retention, steps: list[tuple[str, int]]) -> None:

@@ -299,7 +299,7 @@ async def test_whoever_is_still_here_can_be_cut() -> None:
     assert all(sink.aborted for sink in sinks)
     assert not hub.subscriptions
     assert not hub._tails
-    assert counted(hub, "streams.ended.leaving") == counted(hub, "streams.opened") == 3
+    assert counted(hub, "streams.ended", "leaving") == counted(hub, "streams.opened") == 3
 
 
 async def test_idle_readers_cost_a_heartbeat_each_and_no_task() -> None:

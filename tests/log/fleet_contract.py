@@ -11,7 +11,7 @@ import pytest
 
 from tailrace.errors import LogEnded
 from tailrace.log import Batch, Entry, Record, Store
-from tailrace.log.fleet import Beat, Fleet
+from tailrace.log.fleet import VIEWERS_KEPT, Beat, Fleet
 from tailrace.log.store import RESERVED
 from tests.log.store_contract import Ear, read, records
 from tests.support.waiting import eventually
@@ -135,6 +135,21 @@ class FleetContract:
         await other.fleet.unwatch("r")
         await other.fleet.unwatch("r")
         assert await other.fleet.watchers("r") == {one.fleet.name}
+
+    async def test_of_each_log_each_instance_says_who_views_it(self, one: Instance, other: Instance) -> None:
+        assert await one.fleet.viewers("c") == {}
+        await one.fleet.tell_viewers({"c": "3 é", "d": "1"})
+        await other.fleet.tell_viewers({"c": "2"})
+        await one.fleet.tell_viewers({"c": "4", "d": ""})
+        assert await other.fleet.viewers("c") == {one.fleet.name: "4", other.fleet.name: "2"}
+        assert await other.fleet.viewers("d") == {}
+
+    async def test_what_was_said_of_viewers_is_forgotten_where_nobody_renews_it(
+        self, one: Instance, other: Instance
+    ) -> None:
+        await one.fleet.tell_viewers({"c": "3"})
+        await self.pass_time(VIEWERS_KEPT + 1)
+        assert await other.fleet.viewers("c") == {}
 
     # The end of what nobody produces any more.
 

@@ -16,7 +16,16 @@ from tailrace.log import Batch, Coordination, Entry, Page, Position, Record, Ret
 from tailrace.testing import FakeClock
 from tests.support.waiting import eventually
 
-__all__ = ["CoordinationContract", "Ear", "RetentionContract", "StoreContract", "entries", "read", "records"]
+__all__ = [
+    "CoordinationContract",
+    "Ear",
+    "RetentionContract",
+    "StoreContract",
+    "StoreTest",
+    "entries",
+    "read",
+    "records",
+]
 
 ODD_TEXTS = ["", " ", "a\nb\r\nc\rd", "\u2028\u2029\u0085", "\x00", "Käse 🧀", "x" * 200_000, None]
 
@@ -65,7 +74,9 @@ class _Timed:
         clock.advance(seconds)
 
 
-class _WithStore(_Timed):
+class StoreTest(_Timed):
+    """A contract that a store is held to."""
+
     retention = Retention(events=None, bytes=None, age=None)
 
     def new_store(self, clock: FakeClock, retention: Retention) -> Store:
@@ -88,7 +99,7 @@ async def read(store: Store, log: str, after: int = 0, limit: int = 10_000) -> P
     return page
 
 
-class StoreContract(_WithStore):
+class StoreContract(StoreTest):
     """Logs: publishing, appending, reading, dropping, forgetting, following."""
 
     # Channels.
@@ -322,7 +333,7 @@ class StoreContract(_WithStore):
         assert not waiting.has(later)
 
 
-class RetentionContract(_WithStore):
+class RetentionContract(StoreTest):
     """What a channel keeps, for stores that bound by count; those that bound by less than all say so."""
 
     retention = Retention(events=10, bytes=4096, age=5)

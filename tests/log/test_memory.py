@@ -6,6 +6,7 @@ import pytest
 
 from tailrace.log import Batch, Entry, MemoryCoordination, MemoryStore, Position, Retention
 from tailrace.testing import FakeClock
+from tests.log.state_contract import StateContract
 from tests.log.store_contract import CoordinationContract, Ear, RetentionContract, StoreContract, records
 
 pytestmark = pytest.mark.anyio
@@ -20,6 +21,13 @@ class TestMemoryStore(StoreContract):
 
 class TestMemoryRetention(RetentionContract):
     """Bounds channels by count, bytes and age."""
+
+    def new_store(self, clock: FakeClock, retention: Retention) -> MemoryStore:
+        return MemoryStore(retention, clock)
+
+
+class TestMemoryState(StateContract):
+    """Keeps states."""
 
     def new_store(self, clock: FakeClock, retention: Retention) -> MemoryStore:
         return MemoryStore(retention, clock)

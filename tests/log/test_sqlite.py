@@ -17,9 +17,10 @@ from pathlib import Path
 import pytest
 
 from tailrace.errors import LogEnded, StoreError, StoreUnavailable
-from tailrace.log import Batch, Entry, Position, Record, Retention, judge
+from tailrace.log import Batch, Entry, Position, Record, Retention, Store, judge
 from tailrace.log.sqlite import SqliteCoordination, SqliteStore
 from tailrace.testing import FakeClock
+from tests.log.state_contract import StateContract
 from tests.log.store_contract import CoordinationContract, Ear, RetentionContract, StoreContract, records
 from tests.support.kept import opened, read
 
@@ -45,6 +46,20 @@ class TestSqliteStore(_InFile, StoreContract):
 
 class TestSqliteRetention(_InFile, RetentionContract):
     """Bounds channels by count, bytes and age."""
+
+
+class TestSqliteState(_InFile, StateContract):
+    """Keeps states."""
+
+    async def test_a_state_that_goes_in_the_commit_in_which_it_came_leaves_nothing(self, store: Store) -> None:
+        await asyncio.gather(store.publish("a", [Entry("", "x")], None, "gone"), store.drop("a"))
+        with sqlite3.connect(self.path) as connection:
+            assert connection.execute("SELECT * FROM folded").fetchall() == []
+        connection.close()
+
+    async def look_after(self, store: Store) -> None:
+        assert isinstance(store, SqliteStore)
+        await store.sweep()
 
 
 class TestSqliteCoordination(_InFile, CoordinationContract):
@@ -231,6 +246,20 @@ async def test_a_file_of_a_newer_version_is_left_alone(path: Path) -> None:
     connection.close()
     with pytest.raises(StoreError, match="written by a newer Tailrace"):
         await SqliteStore(path).open()
+
+
+async def test_a_file_of_the_version_without_states_is_used_on(path: Path) -> None:
+    async with opened(path) as store:
+        position = await store.publish("a", [Entry("", "x")])
+    connection = sqlite3.connect(path)
+    connection.executescript("DROP TABLE folded; PRAGMA user_version = 1;")
+    connection.close()
+    for state in ("old", "new"):
+        async with opened(path) as store:
+            before = await store.snapshot("a")
+            assert before.head.epoch == position.epoch
+            await store.publish("a", [Entry("", "x")], None, state)
+    assert before.state == "old"
 
 
 async def test_a_store_that_is_not_open_says_what_to_do(path: Path) -> None:

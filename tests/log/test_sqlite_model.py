@@ -14,12 +14,14 @@ from tailrace.errors import LogEnded
 from tailrace.log import Batch, Entry, MemoryStore, Retention
 from tailrace.log.sqlite import SqliteStore
 from tailrace.testing import FakeClock
+from tests.log.state_contract import counting
 from tests.log.store_contract import records
 
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("publish"), st.sampled_from("ab"), st.integers(1, 5)),
         st.tuples(st.just("operate"), st.sampled_from("ab"), st.integers(1, 3)),
+        st.tuples(st.just("fold"), st.sampled_from("ab"), st.integers(1, 3)),
         st.tuples(st.just("drop"), st.sampled_from("ab"), st.just(0)),
         st.tuples(st.just("pass"), st.just(""), st.integers(1, 40)),
         st.tuples(st.just("restart"), st.just(""), st.just(0)),
@@ -47,10 +49,11 @@ async def compare(path: Path, steps: Sequence[tuple[str, str, int]]) -> None:
     await lasting.open()
     for number, (step, log, count) in enumerate(steps):
         match step:
-            case "publish" | "operate":
+            case "publish" | "operate" | "fold":
+                state = counting if step == "fold" else None
                 entries = [Entry("", f"{number}.{i}") for i in range(count)]
-                for _ in range(1 if step == "publish" else 2):
-                    told = [await store.publish(log, entries, f"op{number}") for store in (memory, lasting)]
+                for _ in range(2 if step == "operate" else 1):
+                    told = [await store.publish(log, entries, f"op{number}", state) for store in (memory, lasting)]
                     assert told[0].offset == told[1].offset
             case "drop":
                 for each in (memory, lasting):
@@ -89,6 +92,8 @@ async def say(memory: MemoryStore, lasting: SqliteStore, log: str, count: int, *
 
 async def same(memory: MemoryStore, lasting: SqliteStore, log: str) -> None:
     """Compare what is read."""
+    if log in "ab":
+        assert (await memory.snapshot(log)).state == (await lasting.snapshot(log)).state
     ours, theirs = await memory.read(log, 0, 100), await lasting.read(log, 0, 100)
     assert (ours is None) == (theirs is None)
     if ours is None or theirs is None or not ours.records:

@@ -61,6 +61,26 @@ async def test_a_run_names_who_answered_and_who_was_tried_before() -> None:
         assert (summary.model, summary.provider, len(summary.attempts)) == ("spare-1", "spare", 2)
 
 
+class Running:
+    """A clock that goes on whenever somebody looks at it."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def monotonic(self) -> float:
+        self._now += 1
+        return self._now
+
+    def time(self) -> float:
+        return 1_700_000_000.0
+
+
+async def test_a_run_that_never_began_took_no_time() -> None:
+    async with House(clock=Running()) as house:
+        refused = await house.runs.refuse(RunOptions())
+        assert (await house.runs.summary(refused.id, None)).seconds == 0
+
+
 async def test_a_cancelled_run_has_its_account_too() -> None:
     async with House() as house:
         producer = Held("Hello")

@@ -230,7 +230,7 @@ def test_everybody_reads_one_story_with_one_end(steps: list[tuple[str, int, int]
     try:
         with (
             mock.patch.object(Backoff, "wait", return_value=0.0),
-            mock.patch("tailrace.runs.runs._CATCH_UP", 0.02),
+            mock.patch("tailrace.runs.readers._CATCH_UP", 0.02),
             mock.patch("tailrace.runs.elsewhere._end_of", end_of),
         ):
             asyncio.run(live_through(steps))

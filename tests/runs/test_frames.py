@@ -74,13 +74,15 @@ async def test_native_viewers_see_what_frames_say_and_not_the_frames() -> None:
 
 
 @pytest.mark.anyio
-async def test_frames_count_for_the_size_of_a_run() -> None:
+async def test_frames_may_say_a_text_many_times_but_not_without_end() -> None:
     async with House() as house:
-        run = await house.start(says([Frame("a", "x" * 100, [Text("y")])], "z"), framed=True, max_bytes=100)
-        assert (await house.whole(run.id)).error["type"] == "policy_run_too_large"
-        assert run.status is Status.FAILED
-        run = await house.start(says([Frame("a", "x" * 101, [Finish("stop")])]), framed=True, max_bytes=100)
-        assert (await house.whole(run.id)).error["type"] == "policy_run_too_large"
+        repeats = [Frame("a", "x" * 100, [Text("x" * 100)])] + [Frame("again", "x" * 100)] * 7
+        run = await house.start(says(repeats, [Finish("stop")]), framed=True, max_bytes=100)
+        assert (await house.whole(run.id)).events[-2].event == "finish"
+        for endless in ([Frame("a", "x" * 500_000)] * 9, [Frame("a", "x" * 4_500_000, [Finish("stop")])]):
+            run = await house.start(says(endless), framed=True, max_bytes=100)
+            assert (await house.whole(run.id)).error["type"] == "policy_run_too_large"
+            assert run.status is Status.FAILED
 
 
 @pytest.mark.anyio

@@ -43,6 +43,31 @@ async def test_an_alias_leads_to_the_run_that_had_it_first_and_is_kept_with_its_
     assert not keys.pop("other")
 
 
+async def test_an_alias_may_be_the_newest_runs_and_the_older_ones_end_does_not_prolong_it() -> None:
+    clock = FakeClock()
+    keys = Keys(MemoryCoordination(clock))
+    await keys.alias("old", "a", newest=True)
+    await keys.alias("new", "a", newest=True)
+    await keys.alias("new", "a", newest=True)
+    (old,), (new, *_) = keys.pop("old"), keys.pop("new")
+    await keys.keep(new, 5)
+    await keys.keep(old, 50)
+    assert await keys.aliased("a") == "new"
+    clock.advance(6)
+    assert await keys.aliased("a") is None
+
+
+async def test_of_several_that_become_the_newest_at_once_one_is() -> None:
+    class Slow(MemoryCoordination):
+        async def claim(self, name: str, value: str, seconds: float) -> str:
+            await asyncio.sleep(0)
+            return await super().claim(name, value, seconds)
+
+    keys, runs = Keys(Slow()), [f"r{number}" for number in range(9)]
+    await asyncio.gather(*(keys.alias(run, "a", newest=True) for run in runs))
+    assert await keys.aliased("a") in runs
+
+
 async def test_of_two_who_find_that_its_run_is_lost_the_second_does_not_take_the_key_from_the_first() -> None:
     coordination = MemoryCoordination()
     keys, looking = Keys(coordination), asyncio.Event()

@@ -201,6 +201,16 @@ def test_a_failure_is_read_back_with_what_a_status_needs() -> None:
     )
 
 
+def test_a_failure_keeps_the_providers_words_and_shows_the_most_exact_one() -> None:
+    error = ProviderError(ErrorType.PROVIDER_REJECTED, "no", code="too_long", kind="invalid", param="messages")
+    data = error_entry(error, ACCOUNT)[1]
+    assert json.loads(data)["error"]["code"] == "too_long"
+    read = error_of_record(data)
+    assert isinstance(read, ProviderError)
+    assert (read.code, read.kind, read.param) == ("too_long", "invalid", "messages")
+    assert "code" not in json.loads(error_entry(ProviderError(ErrorType.PROVIDER_CUT, "cut"), ACCOUNT)[1])["error"]
+
+
 def test_what_was_said_before_a_restart_is_void() -> None:
     summary = Summary()
     before = entry(Text("a")), entry(Thinking("b")), entry(ToolCall(0, "c", "f"))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.hub import EventRenderer, Framing, Reading
-from tailrace.runs import Run
+from tailrace.runs import Run, follow
 from tailrace.runs.pace import Pace
 from tests.hub.rig import ListSink, settle
 from tests.support.viewers import House
@@ -120,3 +120,18 @@ async def test_a_run_that_waits_for_its_viewers_can_be_cancelled() -> None:
         await house.runs.cancel(run.id, None)
         await _take_all(sink)
         assert run.ended
+
+
+@pytest.mark.anyio
+async def test_who_reads_the_records_themselves_is_a_reader_too_and_waits_for_no_viewer_that_stands() -> None:
+    async with House() as house:
+        talker = Talker()
+        run, sink = await _watched(house, talker)
+        standing = await _stands(house, talker)
+        viewers, read = set(run.tail.readers), 0
+        async for records in follow(run.tail):
+            read += len(records)
+            if read > 3 * standing:
+                await house.runs.cancel(run.id, None)
+        assert run.tail.readers == viewers
+        await _take_all(sink)

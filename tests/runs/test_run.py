@@ -205,7 +205,7 @@ async def test_a_run_over_its_bound_fails_and_keeps_what_was_said() -> None:
 
 async def test_the_bound_counts_bytes_and_holds_for_a_last_batch_too() -> None:
     async with House() as house:
-        for items in (["é" * 150], [[Text("x" * 300), Finish("stop")]], ["", *[ToolCall(0, arguments="x")] * 20]):
+        for items in (["é" * 150], [[Text("x" * 300), Finish("stop")]], ["", *[ToolCall(0, arguments="x" * 20)] * 20]):
             viewer = await house.whole((await house.start(says(*items), max_bytes=250)).id)
             assert viewer.error["type"] == "policy_run_too_large"
 

@@ -10,7 +10,10 @@ import logging
 from typing import TYPE_CHECKING
 
 from tailrace.errors import StoreError
+from tailrace.hub.gap import skip_to
 from tailrace.hub.pages import Place
+from tailrace.hub.view import JOIN_BYTES
+from tailrace.log.record import size_of
 
 if TYPE_CHECKING:
     from tailrace.hub.subscription import Subscription
@@ -19,6 +22,8 @@ __all__ = ["read_on"]
 
 log = logging.getLogger("tailrace")
 
+FAR = 256
+"""Records behind the head, or the bytes of one write, from which a reader is told more at a time where its view can."""
 _END_OF_LOST = 15.0
 """Seconds in which a log that ends, and that the store has lost, has got its end from somebody."""
 
@@ -56,13 +61,15 @@ async def _read_page(subscription: Subscription, place: Place) -> None:
         tail.begin_epoch(page.head.epoch)
         tail.reread()
     elif cursor < page.head.first - 1:
-        subscription.skip_to(page.head.first - 1)
+        skip_to(subscription, page.head.first - 1)
     # Not past the head: what the tail has not heard of yet, it will see to itself.
     elif records := [record for record in page.records if cursor < record.offset <= tail.head]:
         # One write up to a hole at most: frames are counted by offsets. The next one goes on behind it.
         first = records[0].offset
         unbroken = [record for offset, record in enumerate(records, first) if record.offset == offset]
-        subscription.put(subscription.view.join_records(first - 1, unbroken))
+        # An end that its producer did not write stands far above all else: then this page has it.
+        far = (tail.head - cursor > FAR and records[-1].offset < tail.head) or size_of(records) > JOIN_BYTES
+        subscription.put(subscription.view.join_records(first - 1, unbroken, folded=far))
     elif cursor == before:
         raise StoreError(f"the log has nothing past {before}, though its head is {tail.head}")
 

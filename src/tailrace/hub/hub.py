@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tailrace.clock import SYSTEM, Clock
+from tailrace.hub.confluence import Confluence
 from tailrace.hub.shelf import Shelf
 from tailrace.hub.subscription import Subscription
 from tailrace.hub.tail import Tail
@@ -29,6 +30,9 @@ Dismissal = tuple[str, object, int]
 """A last event for a reader who is sent away: its name, its data, and the `retry:` in milliseconds."""
 
 _SLICE = 0.004  # seconds of delivering before others have their turn
+
+_CUTS = frozenset({"failed", "leaving", "lost", "store", "write_timeout"})
+"""Ends of streams that are neither their log's, nor the reader's wish: it has to come back, or has lost something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +70,19 @@ class Hub:
         self.wheel = Wheel(clock)
         self.shelf = Shelf()
         self.subscriptions: set[Subscription] = set()
+        self.on_reader: Callable[[Subscription, bool], None] | None = None
+        """Hears of each reader of a log without an end: who comes (True), and who goes."""
         self.dismissal: Callable[[], Dismissal] | None = None  # set while this process sends its readers away
         self.dismisses_all = False  # also those of logs that end, since they can read on elsewhere
         self._tails: dict[str, Tail] = {}
+        self._confluences: dict[str, Confluence] = {}
         self._dirty: dict[Tail, None] = {}
         self._work: deque[Iterator[None]] = deque()
         self._scheduled = False
+        self._began: float | None = None  # since when there has been something to deliver
+        self._turns = self.meter.durations("fan_out.seconds")
+        self.delays = self.meter.durations("publish_delay.seconds")
+        """From a record's time to when its readers here were written to, of what the store tells of."""
 
     async def open(self, log: str, *, create: bool = False) -> Tail | None:
         """Get the tail of a log, read from the store if it is not here; None where there is no such log.
@@ -109,12 +120,54 @@ class Hub:
             if not tail.epoch:
                 self._forget(tail)  # whoever asks from now on asks the store again
 
+    async def gather(self, logs: Mapping[str, str]) -> Confluence:
+        """Get several logs as one, by the names that readers know them by; those that are not there are begun.
+
+        Whoever gets one calls `close` with it when done. Raises what the store raises.
+        """
+        together = ",".join(logs.values())
+        if together not in self._confluences:
+            members = await self._open_all(tuple(logs.values()))
+            if together in self._confluences:  # somebody was quicker
+                for tail in members:
+                    self.close(tail)
+            else:
+                self._confluences[together] = Confluence(self, together, dict(zip(logs, members, strict=True)))
+        found = self._confluences[together]
+        found.users += 1
+        return found
+
+    async def _open_all(self, logs: Sequence[str]) -> list[Tail]:
+        opening = [asyncio.ensure_future(self.open_lasting(log)) for log in logs]
+        try:
+            return await asyncio.gather(*opening)
+        except BaseException:
+            for task in opening:
+                task.add_done_callback(self._close_opened)
+                task.cancel()
+            raise
+
+    def _close_opened(self, opening: asyncio.Future[Tail]) -> None:
+        if not opening.cancelled() and opening.exception() is None:
+            self.close(opening.result())
+
+    async def open_lasting(self, log: str) -> Tail:
+        """Get the tail of a log without an end, which is begun if it is not there. Raises what the store raises."""
+        tail = await self.open(log, create=True)
+        while tail is None:  # deleted and forgotten in the moment of opening
+            tail = await self.open(log, create=True)
+        return tail
+
     def produce(self, log: str, epoch: str, meta: str) -> Tail:
         """Get the tail of a log that is produced here, from its beginning."""
         tail = self._tails[log] = Tail(self, log)
         tail.users += 1
         tail.begin(epoch, meta)
         return tail
+
+    def reads(self, log: str) -> bool:
+        """Whether somebody reads a log here."""
+        return log in self._tails
 
     def share(self, tail: Tail) -> Tail:
         """Say that a tail which somebody uses has one user more, who calls `close` when done."""
@@ -134,6 +187,8 @@ class Hub:
     def _forget(self, tail: Tail) -> None:
         if self._tails.get(tail.log) is tail:
             del self._tails[tail.log]
+        if self._confluences.get(tail.log) is tail:
+            del self._confluences[tail.log]
         self.store.unfollow(tail.log, tail)
         tail.close()
 
@@ -143,7 +198,9 @@ class Hub:
         tail = subscription.view.tail
         tail.readers.add(subscription)
         tail.users += 1
-        self.meter.add("streams.opened")
+        self.meter.add("streams.opened", 1, (subscription.view.renderer.dialect,))
+        if subscription.lasting and self.on_reader is not None:
+            self.on_reader(subscription, True)
 
     def leave(self, subscription: Subscription, reason: str) -> None:
         """Count a subscription out."""
@@ -151,8 +208,12 @@ class Hub:
         tail = subscription.view.tail
         tail.readers.discard(subscription)
         tail.leave(subscription.view)
+        if subscription.lasting and self.on_reader is not None:
+            self.on_reader(subscription, False)
         self.close(tail)
-        self.meter.add(f"streams.ended.{reason}")
+        self.meter.add("streams.ended", 1, (subscription.view.renderer.dialect, reason))
+        if reason in _CUTS:
+            self.meter.add("cuts", 1, (reason,))
 
     def mark(self, tail: Tail) -> None:
         """Have a tail delivered when this tick of the loop ends."""
@@ -163,13 +224,19 @@ class Hub:
 
     def _deliver(self) -> None:
         self._scheduled = False
+        now = self.clock.monotonic()
+        if self._began is None:
+            self._began = now
         while self._dirty or self._work:
             dirty, self._dirty = self._dirty, {}
             self._work.extend([tail.deliver() for tail in dirty])
-            if not self._spend(self.clock.monotonic() + _SLICE):
+            if not self._spend(now + _SLICE):
                 self._scheduled = True
                 asyncio.get_running_loop().call_soon(self._deliver)
                 return
+            now = self.clock.monotonic()
+        self._turns.observe(now - self._began)
+        self._began = None
 
     def _spend(self, deadline: float) -> bool:
         while self._work:

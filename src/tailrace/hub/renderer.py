@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tailrace.log import Position, Record, Verdict
+from tailrace.log.content import name_of
+from tailrace.log.positions import Positions
 from tailrace.sse import HEARTBEAT, encode_block
 
-__all__ = ["EventRenderer", "Renderer", "control", "resume"]
+__all__ = ["EventRenderer", "Folding", "Renderer", "control", "resume"]
 
 
 class Renderer(Protocol):
@@ -19,6 +21,11 @@ class Renderer(Protocol):
     One that belongs to a single reader may keep a state: it equals nothing but itself, is given the records in
     order from the first on, and some of them again where a write took only a part.
     """
+
+    @property
+    def dialect(self) -> str:
+        """What the readers of this view speak, in a word of a closed list: a label of what is counted."""
+        ...
 
     @property
     def hides(self) -> bool:
@@ -43,11 +50,25 @@ class Renderer(Protocol):
         ...
 
 
+@runtime_checkable
+class Folding(Protocol):
+    """A view whose readers may be told more at a time when they are far behind."""
+
+    def fold(self, records: Sequence[Record]) -> Sequence[Record]:
+        """As many records, at the same offsets, that come to the same: fewer of them are shown."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class EventRenderer:
     """Records as they were published: event, data and their position as id. `only` keeps these event types."""
 
     only: frozenset[str] = frozenset()
+
+    @property
+    def dialect(self) -> str:
+        """Events of channels."""
+        return "events"
 
     @property
     def hides(self) -> bool:
@@ -72,8 +93,8 @@ class EventRenderer:
         only = self.only
         return [
             b""
-            if data is None or (only and (event or "message") not in only)
-            else encode_block(data, event, f"{epoch}-{offset}")
+            if data is None or (only and (name_of(event) or "message") not in only)
+            else encode_block(data, name_of(event), f"{epoch}-{offset}")
             for offset, event, data, _ in records
         ]
 
@@ -81,7 +102,9 @@ class EventRenderer:
 _json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
-def control(event: str, data: object, *, position: Position | None = None, retry: int | None = None) -> bytes:
+def control(
+    event: str, data: object, *, position: Position | Positions | None = None, retry: int | None = None
+) -> bytes:
     """An event of ours beside the log: `ready`, `resume`, `gap`, `cursor`, `snapshot`, `reconnect`.
 
     It carries a position only where it moves the reader's.

@@ -13,9 +13,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tailrace.hub.behind import read_on
+from tailrace.hub.gap import change_epoch
+from tailrace.hub.patience import Patience
 from tailrace.hub.sink import Sink
 from tailrace.hub.view import Joined, View
-from tailrace.log import RESERVED, Position
+from tailrace.log import Position
 
 if TYPE_CHECKING:
     from tailrace.hub.hub import Hub
@@ -25,8 +27,6 @@ __all__ = ["Subscription"]
 log = logging.getLogger("tailrace")
 
 CLOSED = -1
-_LOOKS = 6
-"""How often it is looked, within the write timeout, whether the peer takes anything."""
 
 
 def _unbound(data: bytes) -> int:
@@ -37,9 +37,8 @@ class Subscription:
     """One reader of one view. `cursor` is the offset up to which its sink has taken everything."""
 
     __slots__ = (
-        "_acknowledged",
-        "_heard_at",
-        "_owed",
+        "_on_closed_call",
+        "_patience",
         "_room",
         "_sink",
         "_task",
@@ -47,7 +46,8 @@ class Subscription:
         "epoch",
         "full",
         "lasting",
-        "on_closed_call",
+        "opened_at",
+        "reader",
         "slot",
         "told",
         "view",
@@ -62,15 +62,14 @@ class Subscription:
         self.view = view
         self.epoch, self.cursor = cursor
         self.told = self.cursor  # the newest offset that the client has as an id
-        self.on_closed_call = on_closed
+        self._on_closed_call = on_closed
         self.write: Callable[[bytes], int] = _unbound
-        self.wrote_at = view.tail.hub.clock.monotonic()
+        self.opened_at = self.wrote_at = view.tail.hub.clock.monotonic()
+        self.reader = ""  # what operators call whoever reads, where anybody says
         self.slot = -1
         self._sink: Sink | None = None
         self.full = False  # whether the sink takes nothing now
-        self._acknowledged = 0
-        self._owed = False  # whether the peer had not taken everything when it was last looked
-        self._heard_at = 0.0  # when it was last seen to be owed nothing, or to take something
+        self._patience = Patience()
         self._room: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self.hub.enter(self)
@@ -91,9 +90,48 @@ class Subscription:
         return self._sink is not None
 
     @property
-    def lag(self) -> int:
-        """Records between the cursor and the head."""
-        return self.view.tail.head - self.cursor
+    def catching_up(self) -> bool:
+        """Whether it reads what the tail does not hold any more."""
+        return self._task is not None
+
+    @property
+    def stuck_since(self) -> float | None:
+        """Where its sink takes nothing now: since when (monotonic seconds) the peer has been seen to take nothing."""
+        return self._patience.heard_at if self.full else None
+
+    def first(self) -> Joined | None:
+        """Take what can be sent before there is a sink: what the tail holds past the cursor, if it reaches back there.
+
+        Where the history was dropped meanwhile, a `gap` has to come before anything of the new one: None.
+        """
+        joined = self.view.join(self.cursor) if self.epoch == self.view.tail.epoch else None
+        if joined is not None:
+            self.cursor = joined.last
+            if joined.shown:
+                self.told = joined.shown
+        return joined
+
+    @property
+    def pending(self) -> int:
+        """Bytes that its sink has taken and the peer has not acknowledged."""
+        return self._sink.backlog() if self._sink is not None else 0
+
+    def also(self, call: Callable[[], None]) -> None:
+        """Have `call` called too when it is over."""
+        earlier = self._on_closed_call
+        if self.closed:
+            call()
+        elif earlier is None:
+            self._on_closed_call = call
+        else:
+
+            def both() -> None:
+                try:
+                    earlier()
+                finally:
+                    call()
+
+            self._on_closed_call = both
 
     def bind(self, sink: Sink) -> None:
         """Begin to feed `sink`, from the cursor on."""
@@ -129,7 +167,7 @@ class Subscription:
         if self._task is not None or not self._takes():
             return
         if self.epoch != tail.epoch:
-            self._change_epoch()
+            change_epoch(self)
         while self._takes():
             if self.cursor >= tail.head:
                 self._arrive()
@@ -170,32 +208,6 @@ class Subscription:
         finally:
             self._task = None
         self.pump()
-
-    def skip_to(self, offset: int) -> None:
-        """Go on at a place that some of the reader's records are missing before; it is told how many.
-
-        Before an end that its producer did not write, nobody knows how many there were.
-        """
-        if self._break_off():
-            return
-        missed = offset - self.cursor if offset < RESERVED else None
-        self.cursor = self.told = offset
-        self.say("gap", {"missed": missed, "reason": "trimmed"}, Position(self.epoch, offset))
-
-    def _break_off(self) -> bool:
-        """End the stream, where its readers cannot be told that something is missing; whether that is so."""
-        end = self.view.renderer.broken()
-        if end is None:
-            return False
-        self._last(end, "lost")
-        return True
-
-    def _change_epoch(self) -> None:
-        if self._break_off():
-            return
-        self.epoch = self.view.tail.epoch
-        self.cursor = self.told = 0
-        self.say("gap", {"missed": None, "reason": "unknown"}, Position(self.epoch, 0))
 
     def put(self, joined: Joined) -> None:
         """Write as much of it as the sink takes; the cursor goes along."""
@@ -241,8 +253,8 @@ class Subscription:
         if self.full:
             return
         self.full = True
-        self._acknowledged, self._owed = sink.acknowledged(), True
-        self._heard_at = now = self.hub.clock.monotonic()
+        now = self.hub.clock.monotonic()
+        self._patience.begin(sink, now)
         self.hub.wheel.schedule(self, self._next_look(now))
         self.hub.meter.add("streams.full")
 
@@ -266,8 +278,8 @@ class Subscription:
     def _say(self, block: bytes, end: bytes = b"") -> None:
         self._write(self.view.framing.wrap([block])[0] + end)
 
-    def _last(self, block: bytes, reason: str) -> None:
-        """Say a last thing, and end the stream in order."""
+    def end_with(self, block: bytes, reason: str) -> None:
+        """Write a last thing, and end the stream in order, for a `reason`."""
         sink = self._sink
         self._say(block, self.view.framing.end)
         if sink is not None and self._sink is not None:  # unless the peer turned out to be gone
@@ -305,40 +317,22 @@ class Subscription:
             return None
         self._sink.settle()
         self.view.tidy()
-        if self._is_stuck(self._sink, now):
-            self.hub.meter.add("cuts.write_timeout")
+        timeout = self.hub.options.write_timeout
+        if self._patience.is_over(self._sink, self.wrote_at, now, timeout, full=self.full):
             self.abort("write_timeout")
         elif not self.full:
             self._break_silence(now)
         # A heartbeat that found the sink full, or gone, has changed what is to be waited for.
         return None if self.slot >= 0 or self.closed else self._next_look(now)
 
-    def _is_stuck(self, sink: Sink, now: float) -> bool:
-        """Whether the peer, being owed something, has taken nothing for too long.
-
-        Where the sink has room still, what is owed may have been owed since the look before, so two looks less
-        are waited: a peer whose network is gone is found within the write timeout.
-        """
-        if self._has_everything():
-            return False
-        acknowledged, owed = sink.acknowledged(), sink.backlog() > 0
-        if not (owed and self._owed) or acknowledged != self._acknowledged:
-            self._heard_at = now
-        self._acknowledged, self._owed = acknowledged, owed
-        patience = self.hub.options.write_timeout
-        return now - self._heard_at >= (patience if self.full else patience * (1 - 2 / _LOOKS))
-
-    def _has_everything(self) -> bool:
-        """Whether nothing was written since the peer was last seen to be owed nothing."""
-        return not self._owed and self.wrote_at < self._heard_at
-
     def _next_look(self, now: float) -> float:
+        """Seconds to whatever may be due first: a heartbeat, a look at what the peer takes."""
         options = self.hub.options
-        look = options.write_timeout / _LOOKS
+        look = self._patience.next_look(now, options.write_timeout, full=self.full)
         if self.full:
-            return min(look, self._heard_at + options.write_timeout - now)
+            return look
         silence = self.wrote_at + options.heartbeat - now
-        return silence if self._has_everything() else min(look, silence)
+        return silence if self._patience.is_paid(self.wrote_at) else min(look, silence)
 
     def _break_silence(self, now: float) -> None:
         if now - self.wrote_at < self.hub.options.heartbeat:
@@ -360,8 +354,8 @@ class Subscription:
         if sink is not None:
             sink.abort()
 
-    def dismiss(self, event: str, data: object, retry: int) -> bool:
-        """Say a last event and end the stream in order: the reader is to come back.
+    def dismiss(self, event: str, data: object, retry: int, reason: str = "dismissed") -> bool:
+        """Say a last event and end the stream in order, for a `reason`: the reader is to come back.
 
         False where it stays: it would take the event for a broken answer, and the end for a good one.
         """
@@ -370,7 +364,7 @@ class Subscription:
         block = self.view.renderer.control(event, data, None, retry)
         if block is None:
             return False
-        self._last(block, "dismissed")
+        self.end_with(block, reason)
         return True
 
     def on_closed(self, reason: str) -> None:
@@ -391,6 +385,6 @@ class Subscription:
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
         hub.leave(self, reason)
-        call, self.on_closed_call = self.on_closed_call, None
+        call, self._on_closed_call = self._on_closed_call, None
         if call is not None:
             call()

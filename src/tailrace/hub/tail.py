@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tailrace.errors import StoreError, StoreUnavailable
 from tailrace.hub.pages import PAGE, Pages
@@ -24,9 +24,8 @@ from tailrace.log.backoff import Backoff
 
 if TYPE_CHECKING:
     from tailrace.hub.hub import Hub
-    from tailrace.hub.subscription import Subscription
 
-__all__ = ["Tail"]
+__all__ = ["Listener", "Tail"]
 
 log = logging.getLogger("tailrace")
 
@@ -37,12 +36,24 @@ _LONGEST = 1.0
 """Seconds between attempts at most to read from a store that is away: for so long may readers wait after its return."""
 
 
+Listener = Callable[[Sequence[Record]], None]
+"""Hears of what is new in a tail while it is being taken in: the records, or none where head or epoch jumped."""
+
+
 class Told(NamedTuple):
     """What a store told a tail; `records` is empty where the history was dropped."""
 
     epoch: str
     records: Sequence[Record]
     ends: bool
+
+
+class Reader(Protocol):
+    """Who reads a tail, and has got up to its offset `cursor`."""
+
+    @property
+    def cursor(self) -> int:
+        """Up to where it has everything."""
 
 
 class Tail:
@@ -55,12 +66,14 @@ class Tail:
         "_hole",
         "_pages",
         "_reading",
+        "_told_at",
         "_views",
         "_window",
         "epoch",
         "first",
         "head",
         "hub",
+        "listeners",
         "loading",
         "log",
         "meta",
@@ -80,7 +93,8 @@ class Tail:
         self.head = 0
         self.terminal = 0  # the offset of the last record there will ever be; 0 while there may be more
         self.users = 0
-        self.readers: set[Subscription] = set()
+        self.readers: set[Reader] = set()
+        self.listeners: list[Listener] = []
         self.stored: int | None = None  # up to where the store has it, where that is not everything
         self.loading: asyncio.Task[None] | None = None
         self._window = Window()
@@ -94,6 +108,7 @@ class Tail:
         self._hole: tuple[int, int] | None = None  # offsets (before, behind) between which nothing was ever said
         self._changed: asyncio.Future[None] | None = None
         self._holds = 0
+        self._told_at = 0.0  # the time of the newest record that the store told of, until it is delivered
 
     @property
     def ended(self) -> bool:
@@ -225,6 +240,7 @@ class Tail:
         if told.epoch != self.epoch or (records and records[0].offset > self.head + 1):
             return False
         if records:
+            self._told_at = records[-1].at
             self._extend(records, records[-1].offset if told.ends else 0)
         return True
 
@@ -288,6 +304,7 @@ class Tail:
     def _skip_to(self, offset: int) -> None:
         self._window.clear()
         self.head = max(self.head, offset)
+        self._tell(())
 
     def begin_epoch(self, epoch: str, head: int = 0) -> None:
         """Go on as another history, known up to `head`; every reader is told."""
@@ -302,6 +319,7 @@ class Tail:
             view.reset()
         self.hub.mark(self)
         self._wake()
+        self._tell(())
 
     def _extend(self, records: Sequence[Record], terminal: int) -> None:
         self.terminal = self.terminal or terminal
@@ -318,6 +336,11 @@ class Tail:
         if self._views:
             self.hub.mark(self)
         self._wake()
+        self._tell(fresh)
+
+    def _tell(self, records: Sequence[Record]) -> None:
+        for listener in tuple(self.listeners):
+            listener(records)
 
     def _wake(self) -> None:
         """Let those look who wait for something to change."""
@@ -329,8 +352,13 @@ class Tail:
         if self._holds or not self._window.full:
             return
         # What is about to be shown for the first time stays; so does what the store has not got yet.
-        needed = min([view.delivered for view in self._views.values() if view.live], default=self.head)
+        needed = self._undelivered
         self._window.trim(needed if self.stored is None else min(needed, self.stored))
+
+    @property
+    def _undelivered(self) -> int:
+        """The offset past which somebody who is live has not been written to yet."""
+        return min([view.delivered for view in self._views.values() if view.live], default=self.head)
 
     def deliver(self) -> Iterator[None]:
         """Write what is new to everyone who is live."""
@@ -339,6 +367,10 @@ class Tail:
                 yield from view.deliver()
             else:
                 view.deliver_few()
+        if self._told_at:
+            # By another machine's clock, maybe, which may be ahead of this one's.
+            self.hub.delays.observe(max(0.0, self.hub.clock.time() - self._told_at))
+            self._told_at = 0.0
         self._trim()
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING
 
-from tailrace.hub.renderer import Renderer
+from tailrace.hub.renderer import Folding, Renderer
 from tailrace.hub.sink import Framing
 from tailrace.log import Record
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tailrace.hub.subscription import Subscription
     from tailrace.hub.tail import Tail
 
-__all__ = ["FEW", "JOIN_BYTES", "Joined", "View"]
+__all__ = ["FEW", "JOIN_BYTES", "Joined", "View", "within"]
 
 log = logging.getLogger("tailrace")
 
@@ -94,11 +94,13 @@ class View:
         records = self.tail.since(after)
         return self.join_records(after, records) if records is not None else None
 
-    def join_records(self, after: int, records: Iterable[Record]) -> Joined:
-        """The frames of `records`, which begin right past `after`."""
+    def join_records(self, after: int, records: Iterable[Record], *, folded: bool = False) -> Joined:
+        """The frames of `records`, which begin right past `after`; `folded` where this view does that."""
         tail, renderer = self.tail, self.renderer
         epoch = tail.epoch
-        some = _within(records, JOIN_BYTES)
+        some: Sequence[Record] = within(records, JOIN_BYTES)
+        if folded and isinstance(renderer, Folding):
+            some = renderer.fold(some)
         blocks = renderer.render(epoch, some)
         frames = self.framing.wrap(blocks)
         shown = after + len(some)
@@ -226,7 +228,8 @@ def _pump(subscription: Subscription) -> None:
     subscription.pump()
 
 
-def _within(records: Iterable[Record], most: int) -> list[Record]:
+def within(records: Iterable[Record], most: int) -> list[Record]:
+    """The first of `records`, up to the one with which they have `most` characters of data."""
     some: list[Record] = []
     size = 0
     for record in records:

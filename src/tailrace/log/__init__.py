@@ -6,6 +6,7 @@ from tailrace.log.memory import MemoryCoordination, MemoryStore
 from tailrace.log.position import Position, new_epoch, new_run_id
 from tailrace.log.record import Entry, Record
 from tailrace.log.retention import FOREVER, Retention
+from tailrace.log.state import Fold, NewState, Snapshot
 from tailrace.log.store import RESERVED, Batch, Coordination, Follower, Head, Page, Store
 from tailrace.log.verdict import Reason, Verdict, judge
 from tailrace.log.writer import Writer
@@ -16,15 +17,18 @@ __all__ = [
     "Batch",
     "Coordination",
     "Entry",
+    "Fold",
     "Follower",
     "Head",
     "MemoryCoordination",
     "MemoryStore",
+    "NewState",
     "Page",
     "Position",
     "Reason",
     "Record",
     "Retention",
+    "Snapshot",
     "Store",
     "Verdict",
     "Writer",

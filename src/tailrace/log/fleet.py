@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from tailrace.log.record import Entry
 
-__all__ = ["Beat", "Fleet", "Roster"]
+__all__ = ["VIEWERS_KEPT", "Beat", "Fleet", "Roster"]
+
+VIEWERS_KEPT: Final = 180.0
+"""Seconds for which it is kept who reads a log, from when an instance last said anything of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,17 @@ class Fleet(Protocol):
 
     async def watchers(self, log: str) -> frozenset[str]:
         """The instances that somebody reads `log` on; some of them may be dead."""
+        ...
+
+    async def tell_viewers(self, said: Mapping[str, str]) -> None:
+        """Say of each log, in words that those who ask can read, who reads it here; an empty text: nobody.
+
+        It counts for `VIEWERS_KEPT` seconds, or until this instance is gone, or says something else.
+        """
+        ...
+
+    async def viewers(self, log: str) -> Mapping[str, str]:
+        """What each instance says of who reads `log` there; some of them may be dead."""
         ...
 
     async def seal(

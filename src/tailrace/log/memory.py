@@ -16,6 +16,7 @@ from tailrace.log.history import History
 from tailrace.log.position import Position, new_epoch
 from tailrace.log.record import Entry, Record
 from tailrace.log.retention import FOREVER, Retention
+from tailrace.log.state import STATE_KEPT, NewState, Snapshot, after
 from tailrace.log.store import Batch, Follower, Head, Page
 
 __all__ = ["MemoryCoordination", "MemoryStore"]
@@ -27,12 +28,24 @@ _EMPTY_KEPT = 3600.0
 class MemoryLog:
     """One log: its history, who follows it, and which operations it has seen."""
 
-    __slots__ = ("ended", "epoch", "expires", "followers", "history", "meta", "operations", "retention", "touched")
+    __slots__ = (
+        "ended",
+        "epoch",
+        "expires",
+        "followers",
+        "history",
+        "meta",
+        "operations",
+        "retention",
+        "state",
+        "touched",
+    )
 
     def __init__(self, epoch: str, retention: Retention, meta: str = "") -> None:
         self.epoch = epoch
         self.retention = retention
         self.meta = meta
+        self.state: str | None = None
         self.history = History()
         self.ended = False
         self.expires: float | None = None
@@ -65,7 +78,8 @@ class MemoryLog:
         if self.followers or self.retention is FOREVER:
             return False
         self.trim(now)
-        return not len(self.history) and now - self.touched > (self.retention.age or _EMPTY_KEPT)
+        kept = STATE_KEPT if self.state is not None else self.retention.age or _EMPTY_KEPT
+        return not len(self.history) and now - self.touched > kept
 
 
 class MemoryStore:
@@ -97,12 +111,16 @@ class MemoryStore:
         if first:
             fresh.add(first)
 
-    async def publish(self, log: str, entries: Sequence[Entry], operation: str | None = None) -> Position:
+    async def publish(
+        self, log: str, entries: Sequence[Entry], operation: str | None = None, state: NewState | None = None
+    ) -> Position:
         """Append to a channel; at once."""
         self._forget_some()
         target = self._channel(log)
         if operation is not None and operation in target.operations:
             return target.operations[operation]
+        if state is not None:
+            target.state = after(target.state, state)
         now = self._clock.time()
         last = target.history.last
         target.add([Record(last + i, entry.event, entry.data, now) for i, entry in enumerate(entries, 1)])
@@ -151,13 +169,18 @@ class MemoryStore:
         channel.touched = self._clock.time()
         return channel.head
 
+    async def snapshot(self, log: str) -> Snapshot:
+        """Look at a channel and its state."""
+        head = await self.ensure(log)
+        return Snapshot(head, self._channel(log).state)
+
     async def read(self, log: str, after: int, limit: int) -> Page | None:
         """Read from a log."""
         found = self._find(log)
         return Page(found.head, found.history.read(after, limit)) if found else None
 
     async def drop(self, log: str) -> Head:
-        """Delete a channel's history."""
+        """Delete a channel's history and its state."""
         fresh = self._add(log, MemoryLog(new_epoch(), self._retention))
         for follower in tuple(fresh.followers):
             follower.on_dropped(fresh.epoch)

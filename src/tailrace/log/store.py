@@ -16,8 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from tailrace.log.head import Head
 from tailrace.log.position import Position
 from tailrace.log.record import Entry, Record
+from tailrace.log.state import NewState, Snapshot
 
 __all__ = ["RESERVED", "Batch", "Coordination", "Follower", "Head", "Page", "Store"]
 
@@ -27,20 +29,6 @@ RESERVED = 1_000_000_000
 Viewers are shown what the producer says before the store has it. So such an end stands above all that they may
 have seen: a cursor from there is still before it, and what a producer who is late appends, below it, is refused.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The state of a log: its epoch, its oldest retained and its newest offset, and what it was created with.
-
-    An empty log has `first == last + 1`. `ended` says that nothing will be appended any more.
-    """
-
-    epoch: str
-    first: int
-    last: int
-    meta: str = ""
-    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +104,14 @@ class Store(Protocol):
         """
         ...
 
-    async def publish(self, log: str, entries: Sequence[Entry], operation: str | None = None) -> Position:
+    async def publish(
+        self, log: str, entries: Sequence[Entry], operation: str | None = None, state: NewState | None = None
+    ) -> Position:
         """Append `entries` as one piece, creating the log if need be; the position is the last one's.
 
         When this returns the store has them for good, as far as it claims to survive anything. The
-        same `operation` again, while the log remembers it, appends nothing and answers as before.
+        same `operation` again, while the log remembers it, appends nothing and answers as before. With
+        `state` the log's state is changed in the same step.
         """
         ...
 
@@ -141,6 +132,10 @@ class Store(Protocol):
         """Look at a log, beginning an empty one where there is none, so that a reader gets a position."""
         ...
 
+    async def snapshot(self, log: str) -> Snapshot:
+        """Look at a log and its state at one moment, beginning an empty one where there is none."""
+        ...
+
     async def read(self, log: str, after: int, limit: int) -> Page | None:
         """Read at most `limit` records past offset `after`, from the oldest retained if those are gone.
 
@@ -149,7 +144,7 @@ class Store(Protocol):
         ...
 
     async def drop(self, log: str) -> Head:
-        """Delete a log's history: it goes on, empty, as a new epoch."""
+        """Delete a log's history and its state: it goes on, empty, as a new epoch."""
         ...
 
     def follow(self, log: str, follower: Follower) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tailrace.log.position import Position
+from tailrace.log.positions import positions_in
 
 __all__ = ["Reason", "Verdict", "judge"]
 
@@ -37,12 +37,13 @@ class Verdict:
 def judge(cursor: str, epoch: str, first: int, last: int) -> Verdict:
     """Judge `cursor` against a log whose oldest retained record is `first` and whose newest is `last`.
 
-    An empty log has `first == last + 1`.
+    An empty log has `first == last + 1`. A cursor of several logs is judged by its position in this one.
     """
-    position = Position.parse(cursor)
-    if position is None:
+    positions = positions_in(cursor)
+    if positions is None:
         return Verdict("malformed", None, None)
-    if position.epoch != epoch:
+    position = positions.get(epoch)
+    if position is None:
         return Verdict("unknown", None, None)
     if position.offset > last:
         return Verdict("ahead", None, None)

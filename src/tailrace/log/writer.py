@@ -59,6 +59,11 @@ class Writer:
         elif self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
+    @property
+    def pending(self) -> int:
+        """Batches that the store does not have yet."""
+        return len(self._pending) + self._under_way
+
     async def flush(self) -> None:
         """Wait until the store has everything that was put before."""
         if self._pending or self._under_way:

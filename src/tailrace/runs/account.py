@@ -15,7 +15,7 @@ from tailrace.runs.options import RunOptions
 from tailrace.runs.states import Status
 from tailrace.runs.tally import Tally
 
-__all__ = ["Account", "Attempted", "Ledger", "report"]
+__all__ = ["Account", "Attempted", "Ended", "Ledger", "report"]
 
 log = logging.getLogger("tailrace")
 
@@ -84,9 +84,29 @@ class Ledger:
         return Account(self.tally.usage(), model, provider, self.first_token, seconds, attempts)
 
 
-def report(run: str, status: Status, account: Account, error: RunError | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The end of a run that was begun here: how, what it took, and what it was.
+
+    `reason` is why the model ended, in the native dialect's words; empty where it did not.
+    """
+
+    run: str
+    status: Status
+    account: Account
+    error: RunError | None
+    options: RunOptions
+    reason: str = ""
+
+
+def report(ended: Ended) -> None:
     """Log the end of a run, on one line for people and with fields for programs. Nothing that was said is in it."""
     if log.isEnabledFor(logging.INFO):
-        fields = {"run": run, "status": str(status), "error": error and str(error.type), **account.told()}
+        account, error = ended.account, ended.error
+        fields = {"run": ended.run, "status": str(ended.status), "error": error and str(error.type), **account.told()}
+        if ended.options.owner is not None:
+            fields["owner"] = ended.options.owner
+        if ended.options.span is not None:
+            fields["trace_id"], fields["span_id"] = ended.options.span.ids
         who = f"{account.provider}/{account.model}".strip("/") or "an application"
-        log.info("run %s of %s: %s after %g s", run, who, status, account.seconds, extra=fields)
+        log.info("run %s of %s: %s after %g s", ended.run, who, ended.status, account.seconds, extra=fields)

@@ -64,8 +64,12 @@ class Usage:
         """Return the counts after `said`, which may leave out what was said before."""
         if self == _UNSAID:
             return said
-        named = {field.name: getattr(said, field.name) for field in fields(said)}
-        return replace(self, **{name: count for name, count in named.items() if count is not None})
+        return replace(self, **said.known())
+
+    def known(self) -> dict[str, int]:
+        """Return the counts that were said, by their names."""
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: count for name, count in named.items() if count is not None}
 
 
 _UNSAID = Usage()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from tailrace.observe import Durations
+from tailrace.runs.account import Ended, report
 
 if TYPE_CHECKING:
     from tailrace.runs.run import Run
@@ -19,6 +22,9 @@ class RunEvents:
     Where others share the store: `refused` when it takes nothing more of this run, once; `deserted` when
     nobody has watched it here for its grace period, to be answered with `Run.found`. `certain` says whether
     nobody else can have ended it by now, `presumed_dead` whether it is likely that somebody has.
+
+    `reported` hears how one that was begun has ended, and what it took, once. `gaps` are the seconds between what
+    producers yielded.
     """
 
     ended: Callable[[Run], None]
@@ -27,3 +33,5 @@ class RunEvents:
     deserted: Callable[[Run], None] | None = None
     certain: Callable[[], bool] = lambda: True
     presumed_dead: Callable[[], bool] = lambda: False
+    reported: Callable[[Ended], None] = report
+    gaps: Durations = field(default_factory=Durations)

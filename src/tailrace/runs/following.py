@@ -29,15 +29,33 @@ async def follow(tail: Tail) -> AsyncIterator[Sequence[Record]]:
 
     Raises what the store raises, and `RunError` where it has lost the run.
     """
-    after, epoch = 0, tail.epoch
-    while not (tail.ended and after >= tail.head):
-        await _more_than(tail, after, epoch)
-        records = [record for record in await read_past(tail, after) if record.offset <= tail.head]
-        if not records or tail.epoch != epoch:
-            raise RunError(ErrorType.TAILRACE_INTERRUPTED, "this answer is lost; the store does not have it any more")
-        after = records[-1].offset
-        yield records
-        await asyncio.sleep(0)  # a page is about 1 ms of work, and an answer may have many
+    epoch, follower = tail.epoch, _Follower()
+    tail.readers.add(follower)
+    try:
+        while not (tail.ended and follower.cursor >= tail.head):
+            records = await _next(tail, follower.cursor, epoch)
+            yield records
+            follower.cursor = records[-1].offset
+            await asyncio.sleep(0)  # a page is about 1 ms of work, and an answer may have many
+    finally:
+        tail.readers.remove(follower)
+
+
+class _Follower:
+    """A reader as others are: what is said waits for the quickest of them, which this may be."""
+
+    __slots__ = ("cursor",)
+
+    def __init__(self) -> None:
+        self.cursor = 0
+
+
+async def _next(tail: Tail, after: int, epoch: str) -> Sequence[Record]:
+    await _more_than(tail, after, epoch)
+    records = [record for record in await read_past(tail, after) if record.offset <= tail.head]
+    if not records or tail.epoch != epoch:
+        raise RunError(ErrorType.TAILRACE_INTERRUPTED, "this answer is lost; the store does not have it any more")
+    return records
 
 
 async def _more_than(tail: Tail, after: int, epoch: str) -> None:

@@ -49,6 +49,10 @@ class Instance:
         """Whether others may be ending what is produced here."""
         return self.membership.presumed_dead
 
+    def gone(self, name: str) -> bool:
+        """Whether an instance is dead: what it said of itself does not count any more."""
+        return self.membership.liveness.gone(name)
+
     def _read(self, letter: Letter) -> None:
         run = self._live.get(letter.run)
         match letter.word:

@@ -90,10 +90,14 @@ class Keys:
                 self._void.discard(mine.run)
                 return
 
-    async def alias(self, run: str, alias: str) -> None:
-        """Have a run that goes on here be found by `alias` too, unless another one is."""
+    async def alias(self, run: str, alias: str, *, newest: bool = False) -> None:
+        """Have a run that goes on here be found by `alias` too, unless another one is; with `newest`, instead of it."""
         claimed = Claimed(_alias(alias), run)
-        if await self._coordination.claim(*claimed, _RUN_SECONDS) == run:
+        standing = await self._coordination.claim(*claimed, _RUN_SECONDS)
+        while newest and standing != run:  # of several at once, each turn is the last one of somebody
+            await self._coordination.release(claimed.name, standing)
+            standing = await self._coordination.claim(*claimed, _RUN_SECONDS)
+        if standing == run:
             self._claimed.setdefault(run, []).append(claimed)
 
     async def aliased(self, alias: str) -> str | None:

@@ -17,6 +17,7 @@ from tailrace.hub import control
 from tailrace.log import Position, Record
 from tailrace.runs.account import Account
 from tailrace.runs.deltas import Delta, Finish, Refusal, Restart, Text, Thinking, ToolCall, Usage
+from tailrace.runs.folding import fold
 from tailrace.runs.frames import HIDDEN, Said, native_part
 from tailrace.runs.tally import PARTS
 from tailrace.sse import HEARTBEAT, encode_block
@@ -24,6 +25,7 @@ from tailrace.sse import HEARTBEAT, encode_block
 __all__ = [
     "DONE",
     "NativeRenderer",
+    "bare",
     "deltas_of_record",
     "entry",
     "error_entry",
@@ -111,15 +113,18 @@ def _number(value: float | None) -> str:
 
 def error_entry(error: RunError, account: Account | None) -> Said:
     """What is said when a run ends in another way; what was said before has its price too, where it is known."""
-    told: dict[str, Any] = {
-        "error": {"type": error.type, "message": error.message, "retryable": error.retryable},
-    }
+    said: dict[str, Any] = {"type": error.type, "message": error.message, "retryable": error.retryable}
+    told = {"error": said}
     if isinstance(error, ProviderError):
-        # For the dialects whose clients are told by a status, on whichever instance they ask.
-        facts = {"status": error.status, "retry_after": error.retry_after}
+        if error.code is not None:
+            said["code"] = error.code
+        # For the dialects whose clients are told by a status and a provider's words, on whichever instance they ask.
+        facts = {name: getattr(error, name) for name in _FACTS}
         told |= {name: fact for name, fact in facts.items() if fact is not None}
     return ("error", _json(told if account is None else told | account.told()))
 
+
+_FACTS = ("status", "retry_after", "kind", "param")
 
 _DIED = "the server that produced this answer died; what it had said is kept"
 
@@ -139,6 +144,11 @@ class NativeRenderer:
     framed: bool = False
 
     @property
+    def dialect(self) -> str:
+        """Tailrace's own."""
+        return "native"
+
+    @property
     def hides(self) -> bool:
         """A record that says nothing moves the cursor unseen, but never for long: the terminal is shown."""
         return False
@@ -156,10 +166,14 @@ class NativeRenderer:
         """A reader that missed something is told, and reads on."""
         return None
 
+    def fold(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Neighbouring pieces of an answer in one, for who is far behind."""
+        return fold([bare(record) for record in records] if self.framed else records)
+
     def render(self, epoch: str, records: Sequence[Record]) -> list[bytes]:
         """An event for each, or nothing."""
         if self.framed:
-            records = [_bare(record) for record in records]
+            records = [bare(record) for record in records]
         # A record's data is JSON on one line, so a piece of text needs no look for line ends: half the time.
         id_field = f"id: {epoch}-"
         return [
@@ -170,7 +184,8 @@ class NativeRenderer:
         ]
 
 
-def _bare(record: Record) -> Record:
+def bare(record: Record) -> Record:
+    """A record that may have frames of its upstream on it as the native dialect shows it."""
     offset, event, data, at = record
     if data is None or event == HIDDEN:
         return Record(offset, "", None, at)
@@ -217,6 +232,6 @@ def error_of_record(data: str) -> RunError:
         ErrorType(error["type"]),
         error["message"],
         retryable=error["retryable"],
-        status=told.get("status"),
-        retry_after=told.get("retry_after"),
+        code=error.get("code"),
+        **{name: told.get(name) for name in _FACTS},
     )

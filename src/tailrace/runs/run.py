@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from tailrace.errors import ErrorType, RunError
 from tailrace.hub import Hub, Tail
 from tailrace.log import Batch, Record, Writer
-from tailrace.runs.account import Account, Ledger, report
+from tailrace.runs.account import Account, Ended, Ledger
 from tailrace.runs.deltas import Frame
 from tailrace.runs.events import RunEvents
 from tailrace.runs.frames import Said, carrying
@@ -60,15 +60,15 @@ class Run:
         "_held",
         "_hub",
         "_last_words",
-        "_ledger",
-        "_pace",
         "_producing",
         "_task",
         "_turn_ends",
         "_turned",
         "_writer",
         "id",
+        "ledger",
         "options",
+        "pace",
         "patient",
         "said_at",
         "slot",
@@ -91,13 +91,13 @@ class Run:
         self._hub = hub
         self._writer = writer
         self._events = events
-        self._ledger = Ledger(options, self.said_at)
+        self.ledger = Ledger(options, self.said_at)
         self._last_words: Sequence[Said] = ()
         self._held: Sequence[Record] = ()  # an end that is kept back while the store decides
         self._fenced = False
         self._elsewhere = False  # whether somebody was seen to watch it on another instance
         self._bytes = 0
-        self._pace: Pace | None = None  # of a run that says much
+        self.pace: Pace | None = None  # of a run that says much
         self._turn_ends = 0.0
         self._turned = True  # whether the loop came round since the producer was looked at
         self._task: asyncio.Task[None] | None = None
@@ -113,14 +113,9 @@ class Run:
         """Whether its terminal is said."""
         return self.status is not Status.RUNNING
 
-    @property
-    def usage(self) -> dict[str, int | bool]:
-        """Tokens so far."""
-        return self._ledger.tally.usage()
-
     def begin(self, producer: Producer) -> None:
         """Start producing."""
-        self._ledger.begin(self._hub.clock.monotonic())
+        self.ledger.begin(self._hub.clock.monotonic())
         self._task = asyncio.get_running_loop().create_task(self._produce(producer), name=f"run {self.id}")
         self._wait_for_viewers(_FIRST_VIEWER)
 
@@ -163,7 +158,7 @@ class Run:
 
     async def _keep_pace(self) -> None:
         """Wait while this is too far ahead of everybody who reads it here; who reads it elsewhere is not known."""
-        pace = self._pace = self._pace or Pace(self.options.max_ahead)
+        pace = self.pace = self.pace or Pace(self.options.max_ahead)
         pace.note(self.tail.head, self._bytes)
         # To be woken by each write would burden all runs for the sake of the few that ever come here.
         while self.viewers and (read := self.tail.furthest) is not None and pace.exceeded(read):  # noqa: ASYNC110
@@ -189,7 +184,8 @@ class Run:
             log.error("the producer of run %s raised an error of unknown type %r: %s", self.id, error.type, error)
             return _producer_failed()
         what = "/".join(filter(None, [self.options.provider, self.options.model])) or "an application"
-        log.warning("run %s of %s failed: %s: %s", self.id, what, error.type, error.message)
+        fields = {"run": self.id, "error": str(error.type)}
+        log.warning("run %s of %s failed: %s: %s", self.id, what, error.type, error.message, extra=fields)
         return error
 
     def _fail_cancelled(self) -> None:
@@ -201,16 +197,19 @@ class Run:
             self._fail(_producer_failed())
 
     def _take(self, item: Item) -> None:
-        ledger = self._ledger
+        ledger = self.ledger
         entries, end = take(item, ledger.tally)
-        if entries and ledger.first_token is None:
-            ledger.speak(self._hub.clock.monotonic())
+        if entries:
+            now = self._hub.clock.monotonic()
+            if ledger.first_token is None:
+                ledger.speak(now)
+            else:
+                self._events.gaps.observe(now - self.said_at)
         self._bytes += size("".join([data for _, data in entries]))
         if end is not None and end.frame is not None:
             self._bytes += size(end.frame.data)
-        if self._bytes > self.options.max_bytes:
-            limit = f"the answer is larger than the {self.options.max_bytes} bytes that are allowed"
-            self._fail(RunError(ErrorType.POLICY_RUN_TOO_LARGE, limit))
+        if ledger.tally.said > self.options.max_bytes or self._bytes > self.options.max_kept:
+            self._fail(_too_large(self.options, self._bytes))
         elif end is not None:
             self._finish(end.finish.reason, entries, end.frame)
         elif entries:
@@ -221,7 +220,7 @@ class Run:
             return
         account = self._account()
         finish = finish_entry(reason, account)
-        self._report(Status.FINISHED, account)
+        self._report(Status.FINISHED, account, reason=reason)
         self._end(Status.FINISHED, [*entries, carrying(finish, frame) if frame else finish, DONE])
 
     def _fail(self, error: RunError) -> None:
@@ -231,12 +230,13 @@ class Run:
         self._report(status, account, error)
         self._end(status, [error_entry(error, account), DONE])
 
-    def _report(self, status: Status, account: Account, error: RunError | None = None) -> None:
+    def _report(self, status: Status, account: Account, error: RunError | None = None, reason: str = "") -> None:
         if self.begun:  # one that never was is no answer, and took nothing
-            report(self.id, status, account, error)
+            self._events.reported(Ended(self.id, status, account, error, self.options, reason))
 
     def _account(self) -> Account:
-        return self._ledger.account(self._hub.clock.monotonic())
+        # One that never was took no time: else a cursor of another's run could be told from one of none.
+        return self.ledger.account(self._hub.clock.monotonic() if self.begun else self.said_at)
 
     def cancel(self, error: RunError) -> bool:
         """End the run because of `error`, and abort what produces it; False if it has ended already."""
@@ -383,6 +383,13 @@ class Run:
 
     def _abandon(self) -> None:
         self.cancel(RunError(ErrorType.CALLER_GONE, "nobody was watching this answer any more"))
+
+
+def _too_large(options: RunOptions, kept: int) -> RunError:
+    what, most = "the answer", options.max_bytes
+    if kept > options.max_kept:
+        what, most = "what was sent for the answer, with all that is said around it,", options.max_kept
+    return RunError(ErrorType.POLICY_RUN_TOO_LARGE, f"{what} is larger than the {most} bytes that are allowed")
 
 
 def _producer_failed() -> RunError:

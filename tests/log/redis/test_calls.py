@@ -245,8 +245,8 @@ async def test_some_of_each_turn_leaves_with_every_pipeline(
     monkeypatch.setattr(calls_module, "_PIPELINE_CALLS", 0)
     asked = [ask(calls, f"{turn.name}{number}", turn=turn) for turn in reversed(Turn) for number in (1, 2)]
     await ticks()
-    assert servers.words(0) == ["FLEET1", "RUNS1", "EVENTS1", "PAGES1"]
-    assert servers.words(1) == ["FLEET2", "RUNS2", "EVENTS2", "PAGES2"]
+    assert servers.words(0) == ["FLEET1", "RUNS1", "EVENTS1", "PAGES1", "LIMITS1"]
+    assert servers.words(1) == ["FLEET2", "RUNS2", "EVENTS2", "PAGES2", "LIMITS2"]
     await leave(calls, asked)
 
 

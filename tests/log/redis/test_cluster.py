@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tailrace.log import Batch, Entry
+from tailrace.log.quotas import Claim
 from tailrace.log.redis import RedisCoordination, RedisStore
 from tests.log.redis.place import Place
 from tests.log.redis.test_fleet import TestRedisFleet as _Fleet
@@ -76,3 +77,13 @@ async def test_a_log_that_moves_to_another_master_goes_on(cluster: RedisCluster,
         position = await one.publish("a", [Entry("", "after")])
         assert (position.epoch, position.offset) == (epoch, 2)
         await eventually(lambda: ear.has(position))
+
+
+async def test_what_callers_have_used_is_on_every_master_and_known_to_all(place: Place) -> None:
+    async with place.opened() as one, place.opened() as other:
+        claims = [
+            Claim(caller=f"key:{number}", number=1, bucket="requests", cost=60.0, window=60.0) for number in range(30)
+        ]
+        assert not any(standing.over for standing in await one.quotas.settle(claims))
+        assert all(standing.over for standing in await other.quotas.settle(claims))
+        assert all(any(":{quota:" in key for key in place._keys_on(node)) for node in place.nodes)

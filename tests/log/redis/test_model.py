@@ -13,6 +13,7 @@ from tailrace.errors import LogEnded
 from tailrace.log import Batch, Entry, MemoryStore, Retention
 from tailrace.log.redis import RedisStore
 from tests.log.redis.place import Place
+from tests.log.state_contract import counting
 from tests.log.store_contract import records
 from tests.support.redis import RedisServer
 
@@ -22,6 +23,7 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("publish"), st.sampled_from("ab"), st.integers(1, 10)),
         st.tuples(st.just("operate"), st.sampled_from("ab"), st.integers(1, 3)),
+        st.tuples(st.just("fold"), st.sampled_from("ab"), st.integers(1, 3)),
         st.tuples(st.just("drop"), st.sampled_from("ab"), st.just(0)),
         st.tuples(st.just("produce"), st.sampled_from("rs"), st.integers(1, 5)),
         st.tuples(st.just("end"), st.sampled_from("rs"), st.just(0)),
@@ -52,6 +54,9 @@ async def compare(place: Place, steps: Sequence[tuple[str, str, int]]) -> None:
                     for _ in range(1 if step == "publish" else 2):
                         told = [await store.publish(log, entries, f"op{number}") for store in (memory, redis)]
                         assert told[0].offset == told[1].offset
+                case "fold":
+                    for store in (memory, redis):
+                        await store.publish(log, [Entry("", str(amount))] * amount, f"op{amount}", counting)
                 case "drop":
                     await memory.drop(log)
                     await redis.drop(log)
@@ -92,5 +97,7 @@ async def same(memory: MemoryStore, redis: RedisStore, log: str) -> None:
         return
     heads = [(head.first, head.last, head.ended, head.meta) for head in (ours.head, theirs.head)]
     assert heads[0] == heads[1]
+    if not ours.head.meta:  # a channel
+        assert (await memory.snapshot(log)).state == (await redis.snapshot(log)).state
     shown = [[(offset, event, data) for offset, event, data, _ in page.records] for page in (ours, theirs)]
     assert shown[0] == shown[1]

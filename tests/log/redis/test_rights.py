@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
-CATEGORIES = ("+@read", "+@write", "+@scripting", "+@pubsub", "+@connection")
+CATEGORIES = ("+@read", "+@write", "+@scripting", "+@pubsub", "+@connection", "+time")
 ALL = ("~t:*", "&t:*", *CATEGORIES)
 
 

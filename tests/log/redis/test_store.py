@@ -13,6 +13,7 @@ from tailrace.log.redis import RedisCoordination, RedisStore
 from tailrace.log.redis.servers import Command
 from tailrace.testing import FakeClock
 from tests.log.redis.place import Place
+from tests.log.state_contract import StateContract, counting
 from tests.log.store_contract import CoordinationContract, Ear, RetentionContract, StoreContract, entries, read, records
 from tests.support.waiting import eventually
 
@@ -41,12 +42,25 @@ class TestRedisRetention(_InRedis, RetentionContract):
     by_age = False
 
 
+class TestRedisState(_InRedis, StateContract):
+    """Keeps states."""
+
+
 class TestRedisCoordination(_InRedis, CoordinationContract):
     """Keeps what every coordination promises."""
 
     @pytest.fixture
     async def coordination(self, store: RedisStore) -> RedisCoordination:
         return store.coordination
+
+
+async def test_instances_that_fold_at_once_lose_nothing(place: Place) -> None:
+    async with place.opened() as one, place.opened() as two, place.opened() as three:
+        stores = (one, two, three)
+        await asyncio.gather(*[stores[i % 3].publish("a", entries(1), None, counting) for i in range(60)])
+        for store in stores:
+            head, state = await store.snapshot("a")
+            assert (head.last, state) == (60, "60")
 
 
 # What lives how long.

@@ -64,6 +64,8 @@ class Turn(IntEnum):
     """What is published."""
     PAGES = 3
     """What is read of the past."""
+    LIMITS = 4
+    """Whether callers are within their limits: an answer that is late is done without."""
 
 
 class Call(NamedTuple):
@@ -171,10 +173,12 @@ class Calls:
         """Call one script or command; its reply. Raises `StoreUnavailable`, `StoreError`."""
         return (await self.run((Call(script, keys, arguments),), turn=turn))[0]
 
-    async def run(self, calls: Sequence[Call], size: int | None = None, turn: Turn = Turn.RUNS) -> list[Any]:
+    async def run(
+        self, calls: Sequence[Call], size: int | None = None, turn: Turn = Turn.RUNS, patience: float = _PATIENCE
+    ) -> list[Any]:
         """Call all of these, in order where they go to the same server; their replies.
 
-        `size` is theirs, in bytes, or that of their replies where that is more.
+        `size` is theirs, in bytes, or that of their replies where that is more. `patience` is in seconds.
 
         Raises `StoreUnavailable` if any has none in time, or is refused for now; `StoreError` for any other fault.
         """
@@ -187,7 +191,7 @@ class Calls:
         self.admit(turn, len(calls), size)
         queue = self._queues[turn]
         group = _Group(calls, size, turn, next(self._numbers))
-        group.timer = asyncio.get_running_loop().call_later(_PATIENCE, self._give_up, group)
+        group.timer = asyncio.get_running_loop().call_later(patience, self._give_up, group)
         queue.groups.append(group)
         queue.calls += len(calls)
         queue.size += size

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from tailrace.log.fleet import Beat, Roster
+from tailrace.log.fleet import VIEWERS_KEPT, Beat, Roster
 from tailrace.log.position import new_run_id
 from tailrace.log.record import Entry
 from tailrace.log.redis.calls import Call, Calls, Turn
@@ -30,6 +30,7 @@ _READ_KEPT: Final = 1000
 """Ids of letters that were read, lest one comes again whose sender's call was repeated."""
 _LEAVING: Final = b"-"
 """Behind the count of an instance that is on its way out."""
+_VIEWERS_KEPT: Final = milliseconds(VIEWERS_KEPT)
 _LISTED: Final = 5000
 """Logs that are taken off the list in one call."""
 
@@ -159,6 +160,21 @@ class RedisFleet:
         key = self._keys.watchers(log)
         names = await self._calls.call(None, (key,), "SMEMBERS", key, turn=Turn.FLEET)
         return frozenset([name.decode() for name in names])
+
+    async def tell_viewers(self, said: Mapping[str, str]) -> None:
+        """Say of each log who reads it here; an empty text: nobody."""
+        calls = []
+        for log, words in said.items():
+            key = self._keys.viewers(log)
+            told = ("HSET", key, self.name, encoded(words)) if words else ("HDEL", key, self.name)
+            calls += [Call(None, (key,), told), Call(None, (key,), ("PEXPIRE", key, _VIEWERS_KEPT))]
+        await self._calls.run(calls, turn=Turn.EVENTS)
+
+    async def viewers(self, log: str) -> Mapping[str, str]:
+        """What each instance says of who reads `log` there."""
+        key = self._keys.viewers(log)
+        said = _pairs(await self._calls.call(None, (key,), "HGETALL", key, turn=Turn.RUNS))
+        return {name.decode(): decoded(words) for name, words in said}
 
     def on_restored(self) -> None:
         """Say once more, with the next beats, what is read here: a store that was away may have lost it."""

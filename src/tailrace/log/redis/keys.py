@@ -38,10 +38,18 @@ class Keys:
         """The instances that somebody reads a log on."""
         return f"{self._prefix}{log}}}:watchers"
 
+    def viewers(self, log: str) -> str:
+        """Who reads a log, as each instance says."""
+        return f"{self._prefix}{log}}}:viewers"
+
     def name(self, name: str) -> str:
         """A name that is taken once."""
         # Names are made of what callers say: escaped, no blank, quote or brace of theirs is in a key.
         return f"{self._prefix}name:{quote(name, safe=':', errors='surrogatepass')}}}"
+
+    def quota(self, caller: str) -> str:
+        """What a caller has used."""
+        return f"{self._prefix}quota:{quote(caller, safe=':', errors='surrogatepass')}}}"
 
     def mail(self, instance: str) -> str:
         """The letters for an instance."""

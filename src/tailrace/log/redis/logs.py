@@ -5,10 +5,13 @@ Who is told of it here is left to `following`.
 
 from __future__ import annotations
 
+import asyncio
+import random
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from tailrace.clock import Clock
 from tailrace.errors import StoreUnavailable
@@ -17,11 +20,12 @@ from tailrace.log.record import Entry, Record
 from tailrace.log.redis.calls import Call, Calls, Turn, Word
 from tailrace.log.redis.keys import Keys
 from tailrace.log.redis.known import Known
-from tailrace.log.redis.messages import encoded, pack, pack_all
+from tailrace.log.redis.messages import decoded, encoded, pack, pack_all
 from tailrace.log.redis.pieces import Piece, grouped, joined
 from tailrace.log.redis.scripts import Scripts
 from tailrace.log.redis.states import State, records_of, state_of
 from tailrace.log.retention import Retention
+from tailrace.log.state import STATE_KEPT, Fold, NewState, Snapshot
 from tailrace.log.store import RESERVED, Batch, Page
 
 __all__ = ["Logs", "milliseconds"]
@@ -36,6 +40,11 @@ _PAGE_BYTES: Final = 1_048_576
 """About what a page holds: its reply takes the server, the connection and this process some milliseconds."""
 _FEW: Final = 2
 """Records that are read without a look at how large they are."""
+_STAYS: Final = ""
+_ANY: Final = "*"
+"""In the place of a state's version: the new state is made of no other."""
+_FOLDS: Final = 100
+"""Attempts at changing a state that other instances change at the same time; of those who compete, one always does."""
 _LOOKS: Final = 5
 """Attempts at reading a page of one moment while somebody drops or trims the log."""
 
@@ -50,6 +59,7 @@ class Logs:
 
     def __init__(self, calls: Calls, keys: Keys, scripts: Scripts, retention: Retention, clock: Clock) -> None:
         self.known = Known()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # whose state is being changed
         self._calls = calls
         self._keys = keys
         self._scripts = scripts
@@ -67,22 +77,46 @@ class Logs:
         arguments: Sequence[Word] = (epoch, encoded(meta), milliseconds(_RUN), *packed)
         await self._calls.run((note, Call(self._scripts.create, self._keys.log(log), arguments)))
 
-    async def publish(self, log: str, entries: Sequence[Entry], operation: str | None) -> Position:
-        """Append to a channel."""
+    async def publish(
+        self, log: str, entries: Sequence[Entry], operation: str | None, state: NewState | None = None
+    ) -> Position:
+        """Append to a channel; what makes a new state of the one before is called until nobody else was quicker."""
         self._calls.admit(Turn.EVENTS)  # first, as what is refused must cost little
         # Always one, so that a call whose reply was lost can be made again.
-        named = secrets.token_hex(8) if operation is None else encoded(operation)
-        known = self.known[log]
-        epoch, offset = await self._calls.call(
-            self._scripts.publish,
-            self._keys.log(log),
-            *(named, new_epoch(), known.epoch, known.offset, self._kept, self._held, self._age, self._alive),
-            *pack_all(entries, self._clock.time()),
-            turn=Turn.EVENTS,
-        )
+        named: Word = secrets.token_hex(8) if operation is None else encoded(operation)
+        if state is None or isinstance(state, str):
+            reply = await self._publish(log, entries, named, _ANY if state is not None else _STAYS, state or "")
+        else:
+            async with self._turns.setdefault(log, asyncio.Lock()):
+                reply = await self._publish_folded(log, entries, named, state)
+        epoch, offset = reply
         position = Position(epoch.decode(), offset)
         self.known.note(log, position)
         return position
+
+    async def _publish_folded(self, log: str, entries: Sequence[Entry], named: Word, fold: Fold) -> Any:
+        head, *_ = self._keys.log(log)
+        for attempt in range(_FOLDS):
+            looked = await self._calls.call(None, (head,), "HMGET", head, "epoch", "folded", "state")
+            epoch, folded, before = looked
+            version = b"%b-%b" % (epoch or b"", folded or b"")
+            after = fold(None if before is None else decoded(before))
+            reply = await self._publish(log, entries, named, version, after)
+            if reply is not None:
+                return reply
+            await asyncio.sleep(random.random() * min(attempt, 10) / 1000)  # noqa: S311  # spreads those who compete
+        raise StoreUnavailable(f"the state of {log} changes faster than it can be changed from here")
+
+    async def _publish(self, log: str, entries: Sequence[Entry], named: Word, version: Word, state: str) -> Any:
+        known = self.known[log]
+        return await self._calls.call(
+            self._scripts.publish,
+            self._keys.log(log),
+            *(named, new_epoch(), known.epoch, known.offset, self._kept, self._held, self._age, self._alive),
+            *(version, encoded(state), milliseconds(STATE_KEPT)),
+            *pack_all(entries, self._clock.time()),
+            turn=Turn.EVENTS,
+        )
 
     async def append(self, batches: Sequence[Batch]) -> list[str]:
         """Append what producers say; the logs that refused."""
@@ -137,6 +171,18 @@ class Logs:
 
     def _look(self, log: str, begun_as: str, alive: int) -> Call:
         return Call(self._scripts.look, self._keys.log(log), (begun_as, alive))
+
+    async def snapshot(self, log: str) -> Snapshot:
+        """A channel's head and its state; one that is not there is begun."""
+        for _ in range(_LOOKS):
+            *looked, folded = await self._calls.call(
+                self._scripts.snapshot, self._keys.log(log), new_epoch(), self._alive, turn=Turn.PAGES
+            )
+            state = _there(state_of(looked))
+            # More may have been heard of since; that this was the state at its own head is as true as before.
+            if _there(await self._judged(log, state)).head.epoch == state.head.epoch:
+                return Snapshot(state.head, None if folded is None else decoded(folded))
+        raise StoreUnavailable(f"{log} changes faster than it can be read")
 
     async def read(self, log: str, after: int, limit: int) -> Page | None:
         """At most `limit` records past `after`, about 1 MB of them, and the head, of one moment.

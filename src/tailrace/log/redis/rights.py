@@ -21,7 +21,7 @@ __all__ = ["check_rights"]
 
 _MOMENT: Final = 10_000
 """Milliseconds that is kept what is written for it, should nobody come to delete it."""
-_CATEGORIES: Final = "+@read +@write +@scripting +@pubsub +@connection"
+_CATEGORIES: Final = "+@read +@write +@scripting +@pubsub +@connection +time"
 
 
 async def check_rights(servers: Servers, keys: Keys, scripts: Scripts) -> None:
@@ -39,18 +39,20 @@ async def check_rights(servers: Servers, keys: Keys, scripts: Scripts) -> None:
 
 
 async def _write(servers: Servers, keys: Keys, scripts: Scripts, log: str) -> list[Any]:
-    """Append to a log and a set of its own, read them, and delete them."""
+    """Append to a log and a set of its own, read them, and delete them; ask of a caller that nobody is."""
     own, others = keys.log(log), keys.watchers(log)
     head, records, *_ = own
-    publish = Call(scripts.publish, own, (log, log, "", 0, 1, 1, _MOMENT, _MOMENT, "0:0:"))
+    publish = Call(scripts.publish, own, (log, log, "", 0, 1, 1, _MOMENT, _MOMENT, "", "", _MOMENT, "0:0:"))
     calls = (
         publish.command(load=True),
         Call(scripts.join, (others,), (_MOMENT, "")).command(load=True),
+        Call(scripts.limit, (keys.quota(log),), (log, 1, 0, 0, 0, 1, "", 0, 0, 0, 0)).command(load=True),
         *[
             Call(None, words[1:2], words).command()
             for words in (("XRANGE", records, "-", "+"), ("HGET", head, "epoch"))
         ],
         *[Call(None, words[1:2], words).command() for words in (("SMEMBERS", others), ("DEL", *own[:3], others))],
+        Call(None, (keys.quota(log),), ("DEL", keys.quota(log))).command(),
     )
     return await servers.run(calls)
 

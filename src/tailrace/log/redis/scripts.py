@@ -36,9 +36,11 @@ class Scripts:
         self.publish = _script("publish", of_a_log=True, sharded=sharded)
         self.renew = _script("renew", of_a_log=True, sharded=sharded)
         self.seal = _script("seal", of_a_log=True, sharded=sharded)
+        self.snapshot = _script("snapshot", of_a_log=True, sharded=sharded)
         self.beat = _script("beat", sharded=sharded)
         self.join = _script("join", sharded=sharded)
         self.send = _script("send", sharded=sharded)
+        self.limit = _script("limit", sharded=sharded)
         self.claim = _script("claim", sharded=sharded)
         self.release = _script("release", sharded=sharded)
 

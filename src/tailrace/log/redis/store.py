@@ -19,12 +19,14 @@ from tailrace.log.redis.keys import Keys
 from tailrace.log.redis.listener import Listener
 from tailrace.log.redis.logs import Logs
 from tailrace.log.redis.names import RedisCoordination
+from tailrace.log.redis.quotas import RedisQuotas
 from tailrace.log.redis.rights import check_rights
 from tailrace.log.redis.scripts import Scripts
 from tailrace.log.redis.servers import Servers
 from tailrace.log.redis.states import State
 from tailrace.log.redis_address import RedisAddress
 from tailrace.log.retention import Retention
+from tailrace.log.state import NewState, Snapshot
 from tailrace.log.store import Batch, Follower, Head, Page
 
 __all__ = ["RedisStore"]
@@ -33,7 +35,7 @@ __all__ = ["RedisStore"]
 class RedisStore:
     """Logs in Redis, all its keys under `prefix`. `retention` is the channels'.
 
-    `coordination` and `fleet` are the other two things that instances share; `calls` has figures on what is asked.
+    `coordination`, `fleet` and `quotas` are what instances share beside them; `calls` has figures on what is asked.
     """
 
     kind = "redis"
@@ -53,6 +55,7 @@ class RedisStore:
         self._logs = Logs(self.calls, self._keys, scripts, retention or Retention(), clock)
         self.coordination = RedisCoordination(self.calls, self._keys, scripts)
         self.fleet = RedisFleet(self._logs, self.calls, self._keys, scripts)
+        self.quotas = RedisQuotas(self.calls, self._keys, scripts)
         self._following = Following(self._logs, self._confirm)
         self._listener = Listener(self._servers, self._on_message, self._on_restored, clock)
 
@@ -88,9 +91,11 @@ class RedisStore:
         """Begin a run's log, and list it as produced by this instance."""
         await self._logs.create(log, epoch, meta, first, self.fleet.note(log))
 
-    async def publish(self, log: str, entries: Sequence[Entry], operation: str | None = None) -> Position:
+    async def publish(
+        self, log: str, entries: Sequence[Entry], operation: str | None = None, state: NewState | None = None
+    ) -> Position:
         """Append to a channel; when this returns Redis has it."""
-        return await self._logs.publish(log, entries, operation)
+        return await self._logs.publish(log, entries, operation, state)
 
     async def append(self, batches: Sequence[Batch]) -> None:
         """Append what producers say, many logs in one pipeline."""
@@ -113,13 +118,18 @@ class RedisStore:
         self._learned(log, state)
         return state.head
 
+    async def snapshot(self, log: str) -> Snapshot:
+        """Look at a channel and its state."""
+        await self._confirm((log,))
+        return await self._logs.snapshot(log)
+
     async def read(self, log: str, after: int, limit: int) -> Page | None:
         """Read from a log."""
         await self._confirm((log,))
         return await self._logs.read(log, after, limit)
 
     async def drop(self, log: str) -> Head:
-        """Delete a channel's history."""
+        """Delete a channel's history and its state."""
         return (await self._logs.drop(log)).head
 
     def _learned(self, log: str, state: State | None) -> Head | None:

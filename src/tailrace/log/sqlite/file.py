@@ -22,7 +22,8 @@ __all__ = ["Ending", "StoreFile"]
 
 _APPLICATION = 0x7461696C
 """`tail` in ASCII, in the file's header: it tells our files from other applications'."""
-_VERSION = 1
+_VERSION = 2
+"""1 had no states of channels."""
 
 _BUSY = 10_000
 """Milliseconds to wait for somebody who looks into the file with a tool of his own."""
@@ -68,6 +69,8 @@ CREATE TABLE names (
 ) WITHOUT ROWID;
 CREATE INDEX names_by_expiry ON names (expires);
 """
+_FOLDED = "CREATE TABLE folded (log INTEGER PRIMARY KEY, state TEXT NOT NULL);"
+"""The states of channels, by their logs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ class StoreFile:
         self._lock = _Lock(self.path)
         with contextlib.ExitStack() as stack:
             stack.callback(self._lock.release)
+            self._create()
             with _explained(self.path):
                 self.writing = self._connect()
                 stack.callback(self.writing.close)
@@ -93,6 +97,14 @@ class StoreFile:
                 self.reading = self._connect()
                 self.reading.execute("PRAGMA query_only = 1")
             stack.pop_all()
+
+    def _create(self) -> None:
+        """Make the file, where it is new, its user's alone: all that was asked and answered is in it.
+
+        SQLite gives its other files the same mode, and says what is wrong where there can be none.
+        """
+        with contextlib.suppress(OSError):
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     def _connect(self) -> sqlite3.Connection:
         # Each connection is one thread's at a time, though not the one's that made it.
@@ -117,8 +129,10 @@ class StoreFile:
         if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise StoreError(f"{self.path} is on a filesystem where SQLite has no write-ahead log; choose a local disk")
         if not objects:
-            marks = f"PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {_VERSION};"
-            connection.executescript(f"BEGIN; {_SCHEMA} {marks} COMMIT;")
+            mark = f"PRAGMA application_id = {_APPLICATION};"
+            connection.executescript(f"BEGIN; {_SCHEMA} {_FOLDED} {mark} PRAGMA user_version = {_VERSION}; COMMIT;")
+        elif version < _VERSION:
+            connection.executescript(f"BEGIN; {_FOLDED} PRAGMA user_version = {_VERSION}; COMMIT;")
 
     def end_interrupted(self, ending: Ending, now: float) -> int:
         """End what was in progress when the last process went; how many logs that were.

@@ -6,9 +6,10 @@ import sqlite3
 from dataclasses import dataclass
 
 from tailrace.log.record import Record
+from tailrace.log.state import Snapshot
 from tailrace.log.store import Head, Page
 
-__all__ = ["Look", "look", "lookup", "read"]
+__all__ = ["Look", "folded", "look", "lookup", "read", "snapshot"]
 
 # Past an age, what is yet to be trimmed is passed over.
 _HEAD = """
@@ -51,6 +52,21 @@ def read(connection: sqlite3.Connection, at: Look, after: int, limit: int) -> Pa
     log, head, _ = found
     rows = connection.execute(_RECORDS, (log, max(after, head.first - 1), limit))
     return Page(head, [Record._make(row) for row in rows])
+
+
+def snapshot(connection: sqlite3.Connection, at: Look) -> Snapshot | None:
+    """A channel's head and its state; None where the log is not there. Both looks are to see one state."""
+    found = _look(connection, at)
+    if found is None:
+        return None
+    log, head, _ = found
+    return Snapshot(head, folded(connection, log))
+
+
+def folded(connection: sqlite3.Connection, log: int) -> str | None:
+    """The state of a log, by its number; None where it has none."""
+    row = connection.execute("SELECT state FROM folded WHERE log = ?", (log,)).fetchone()
+    return row[0] if row else None
 
 
 def lookup(connection: sqlite3.Connection, name: str, now: float) -> str | None:

@@ -21,10 +21,11 @@ from tailrace.log.retention import Retention
 from tailrace.log.sqlite.committer import Committer, Writing, unavailable
 from tailrace.log.sqlite.coordination import SqliteCoordination
 from tailrace.log.sqlite.file import Ending, StoreFile
-from tailrace.log.sqlite.queries import Look, look, read
+from tailrace.log.sqlite.queries import Look, look, read, snapshot
 from tailrace.log.sqlite.sweep import kept_empty, probe, sweep
 from tailrace.log.sqlite.transaction import Published, Transaction
 from tailrace.log.sqlite.worker import Job, Worker
+from tailrace.log.state import NewState, Snapshot
 from tailrace.log.store import Batch, Follower, Head, Page
 
 __all__ = ["SqliteStore"]
@@ -176,11 +177,13 @@ class SqliteStore:
 
         await self.write(lambda transaction: transaction.create(log, epoch, meta, first), tell)
 
-    async def publish(self, log: str, entries: Sequence[Entry], operation: str | None = None) -> Position:
+    async def publish(
+        self, log: str, entries: Sequence[Entry], operation: str | None = None, state: NewState | None = None
+    ) -> Position:
         """Append to a channel; when this returns it is on the disk."""
 
         def work(transaction: Transaction) -> Published:
-            return transaction.publish(log, entries, operation)
+            return transaction.publish(log, entries, operation, state)
 
         published = await self.write(work, lambda published: self._tell_published(log, published))
         return published.position
@@ -218,6 +221,14 @@ class SqliteStore:
             return found[0]
         return await self.write(lambda transaction: transaction.ensure(log))
 
+    async def snapshot(self, log: str) -> Snapshot:
+        """Look at a channel and its state."""
+        await self.ensure(log)
+        found = await self.look(lambda connection, now: snapshot(connection, self._at(log, now)))
+        if found is None:
+            raise StoreUnavailable("a log that was begun is gone again")
+        return found
+
     async def read(self, log: str, after: int, limit: int) -> Page | None:
         """Read from a log."""
         return await self.look(lambda connection, now: read(connection, self._at(log, now), after, limit))
@@ -227,7 +238,7 @@ class SqliteStore:
         return Look(log, now, None if age is None else now - age)
 
     async def drop(self, log: str) -> Head:
-        """Delete a channel's history."""
+        """Delete a channel's history and its state."""
 
         def tell(head: Head) -> None:
             for follower in tuple(self._followers.get(log, ())):

@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from tailrace.log.retention import Retention
 from tailrace.log.sqlite.transaction import LogState, Transaction
+from tailrace.log.state import STATE_KEPT
 
 __all__ = ["kept_empty", "probe", "sweep"]
 
@@ -25,7 +26,8 @@ SELECT name FROM logs WHERE NOT produced AND first <= last
 AND (SELECT at FROM records WHERE log = logs.id AND offset = logs.first) < ? LIMIT ?
 """
 _EMPTY = """
-SELECT name FROM logs WHERE NOT produced AND first > last AND touched < ?
+SELECT name FROM logs WHERE NOT produced AND first > last
+AND touched < CASE WHEN id IN (SELECT log FROM folded) THEN ? ELSE ? END
 AND name NOT IN (SELECT value FROM json_each(?)) LIMIT ?
 """
 
@@ -44,7 +46,7 @@ def sweep(transaction: Transaction, followed: Collection[str]) -> bool:
     aged = _found(transaction, _AGED, now - kept) if age is not None else []
     for state in aged:
         transaction.trim(state)
-    empty = _found(transaction, _EMPTY, now - kept, json.dumps(list(followed)))
+    empty = _found(transaction, _EMPTY, now - STATE_KEPT, now - kept, json.dumps(list(followed)))
     for state in empty:
         if state.first > state.last and state.touched < now - kept:  # else it was used just now, in this commit
             transaction.erase(state)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from tailrace.log.position import Position, new_epoch
 from tailrace.log.record import Entry, Record
 from tailrace.log.retention import Retention
+from tailrace.log.sqlite.queries import folded
+from tailrace.log.state import NewState, after
 from tailrace.log.store import Batch, Head
 
 __all__ = ["LogState", "Published", "States", "Transaction"]
@@ -32,6 +34,7 @@ ON CONFLICT (id) DO UPDATE SET first = excluded.first, last = excluded.last, byt
     ended = excluded.ended, expires = excluded.expires, touched = excluded.touched
 """  # noqa: S608  # as above
 _RECORD = "INSERT INTO records (log, offset, event, data, at, size) VALUES (?, ?, ?, ?, ?, ?)"
+_FOLD = "INSERT OR REPLACE INTO folded (log, state) VALUES (?, ?)"
 _OPERATION = "INSERT INTO operations (log, name, offset) VALUES (?, ?, ?)"
 
 # The oldest record to keep, by each bound.
@@ -135,6 +138,7 @@ class Transaction:
         self.spare_pages = 0  # to be given back to the disk after the commit
         self._records: list[tuple[object, ...]] = []
         self._changed: dict[int, LogState] = {}
+        self._folded: dict[int, str] = {}
 
     # Logs.
 
@@ -182,24 +186,31 @@ class Transaction:
         """Delete a log with all that belongs to it."""
         self._write()
         self._changed.pop(state.id, None)
-        for table, key in (("records", "log"), ("operations", "log"), ("logs", "id")):
+        self._folded.pop(state.id, None)
+        for table, key in (("records", "log"), ("operations", "log"), ("folded", "log"), ("logs", "id")):
             self.connection.execute(f"DELETE FROM {table} WHERE {key} = ?", (state.id,))  # noqa: S608  # our own names
         self.states.forget(state.name)
 
     # Records.
 
-    def publish(self, name: str, entries: Sequence[Entry], operation: str | None) -> Published:
+    def publish(
+        self, name: str, entries: Sequence[Entry], operation: str | None, state: NewState | None = None
+    ) -> Published:
         """Append to a channel, unless the operation was done before."""
-        state = self._channel(name)
+        channel = self._channel(name)
         if operation is not None:
-            done = self._done(state, operation)
+            done = self._done(channel, operation)
             if done is not None:
-                return Published(Position(state.epoch, done), ())
-        records = [Record(state.last + i, entry.event, entry.data, self.now) for i, entry in enumerate(entries, 1)]
-        self._add(state, records)
+                return Published(Position(channel.epoch, done), ())
+        if state is not None:
+            before = self._folded.get(channel.id)
+            known = folded(self.connection, channel.id) if before is None else before
+            self._folded[channel.id] = after(known, state)
+        records = [Record(channel.last + i, entry.event, entry.data, self.now) for i, entry in enumerate(entries, 1)]
+        self._add(channel, records)
         if operation is not None:
-            self.connection.execute(_OPERATION, (state.id, operation, state.last))
-        return Published(Position(state.epoch, state.last), records)
+            self.connection.execute(_OPERATION, (channel.id, operation, channel.last))
+        return Published(Position(channel.epoch, channel.last), records)
 
     def _done(self, state: LogState, operation: str) -> int | None:
         """The offset that an operation ended at, as long as about as many records have come since as are kept."""
@@ -245,6 +256,7 @@ class Transaction:
             if not state.produced and self._is_over(state):
                 self.trim(state)
         self.connection.executemany(_SAVE, [state.row() for state in self._changed.values()])
+        self.connection.executemany(_FOLD, self._folded.items())
         for state in self._changed.values():
             if state.ended:
                 self.states.forget(state.name)

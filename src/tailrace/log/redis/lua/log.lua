@@ -30,6 +30,13 @@ local function add(mark, epoch, first, from)
   return weighed
 end
 
+-- Has a channel live for so many milliseconds from now on; longer where it was to, for the sake of its state.
+local function live(milliseconds)
+  if redis.call('PTTL', head) < tonumber(milliseconds) then
+    redis.call('PEXPIRE', head, milliseconds)
+  end
+end
+
 -- Begins an empty channel. Whatever an older history has left is gone.
 local function begin(epoch)
   redis.call('UNLINK', head, records, operations)

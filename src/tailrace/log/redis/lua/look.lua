@@ -4,6 +4,6 @@ if ARGV[1] ~= '' and redis.call('EXISTS', head) == 0 then
   begin(ARGV[1])
 end
 if ARGV[2] ~= '0' and redis.call('HEXISTS', head, 'produced') == 0 then
-  redis.call('PEXPIRE', head, ARGV[2])
+  live(ARGV[2])
 end
 return look()

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tailrace.channels import RESERVED, Channels, _text
+from tailrace.channels import RESERVED, Channels
+from tailrace.channels.names import entry_of
 from tailrace.errors import InvalidEvent, InvalidName, StoreUnavailable
 from tailrace.hub import Hub, Reading
 from tailrace.log import Head, MemoryStore, Position, Retention
@@ -42,10 +43,11 @@ JSON = st.recursive(
 @given(JSON)
 @settings(deadline=None)
 def test_what_is_no_string_is_sent_as_json_without_blanks(value: Any) -> None:
-    sent = _text(value)
+    sent = entry_of(value, None).data
     if isinstance(value, str):
         assert sent == value
     else:
+        assert sent is not None
         assert json.loads(sent) == value
         assert sent == json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
@@ -58,7 +60,7 @@ def test_a_value_that_contains_itself_is_refused() -> None:
         deep = [deep]
     for value in (loop, deep, b"bytes", {1: {2}}):
         with pytest.raises(InvalidEvent):
-            _text(value)
+            entry_of(value, None)
 
 
 @given(st.text(max_size=130))
