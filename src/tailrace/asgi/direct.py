@@ -21,7 +21,7 @@ from typing import Protocol, cast
 
 from tailrace.hub import Consumer, Framing
 
-__all__ = ["Connection", "DirectSink", "reset"]
+__all__ = ["Connection", "DirectSink", "acknowledged_of", "backlog_of", "reset"]
 
 # `struct tcp_info` of linux/tcp.h: eight bytes, 24 words of four, two pacing rates, `tcpi_bytes_acked`.
 _BYTES_ACKED = 8 + 24 * 4 + 2 * 8
@@ -62,6 +62,27 @@ def reset(transport: asyncio.BaseTransport) -> None:
         with contextlib.suppress(OSError):  # it is closed already
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     cast("asyncio.Transport", transport).abort()
+
+
+def backlog_of(transport: asyncio.Transport) -> int:
+    """Bytes in a transport, and in the kernel not acknowledged by the peer."""
+    pending = transport.get_write_buffer_size()
+    try:
+        fd = transport.get_extra_info("socket").fileno()
+        (unacknowledged,) = struct.unpack("i", fcntl.ioctl(fd, termios.TIOCOUTQ, b"\0\0\0\0"))
+    except (OSError, ValueError):  # ValueError: it is closed
+        return pending
+    return pending + int(unacknowledged)
+
+
+def acknowledged_of(transport: asyncio.Transport) -> int:
+    """Bytes that the peer has acknowledged, where the kernel tells; else what the backlog lacks."""
+    try:
+        info = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO)
+        (acknowledged,) = struct.unpack_from("Q", info, _BYTES_ACKED)
+    except (OSError, ValueError, AttributeError, struct.error):
+        return -backlog_of(transport)
+    return int(acknowledged)
 
 
 def _closed(data: bytes) -> int:
@@ -119,22 +140,11 @@ class DirectSink(asyncio.Protocol):
 
     def backlog(self) -> int:
         """Bytes in the transport, and in the kernel not acknowledged by the peer."""
-        pending = self._transport.get_write_buffer_size()
-        try:
-            fd = self._transport.get_extra_info("socket").fileno()
-            (unacknowledged,) = struct.unpack("i", fcntl.ioctl(fd, termios.TIOCOUTQ, b"\0\0\0\0"))
-        except (OSError, ValueError):  # ValueError: it is closed
-            return pending
-        return pending + int(unacknowledged)
+        return backlog_of(self._transport)
 
     def acknowledged(self) -> int:
-        """Bytes that the peer has acknowledged, where the kernel tells; else what the backlog lacks."""
-        try:
-            info = self._transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO)
-            (acknowledged,) = struct.unpack_from("Q", info, _BYTES_ACKED)
-        except (OSError, ValueError, AttributeError, struct.error):
-            return -self.backlog()
-        return int(acknowledged)
+        """Bytes that the peer has acknowledged."""
+        return acknowledged_of(self._transport)
 
     def settle(self) -> None:
         """Let go of the HTTP protocol: the stream lasts."""

@@ -56,3 +56,7 @@ class Lane(Protocol):
     def offer(self, offer: Offer) -> None:
         """Take an offer, before the answer's head is sent."""
         ...
+
+    def hold(self) -> None:
+        """Have the answer's head leave with its first bytes, which follow it at once: they are all there is."""
+        ...

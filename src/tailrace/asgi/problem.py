@@ -29,10 +29,17 @@ class Answer:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else self.body})
 
 
-def problem(status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None) -> Answer:
-    """Say what is wrong with a request: `code` for programs, `detail` for people."""
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    more: Mapping[str, object] | None = None,
+) -> Answer:
+    """Say what is wrong with a request: `code` for programs, `detail` for people, and what `more` there is to tell."""
     text = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "code": code, "detail": detail}
-    body = json.dumps(text, ensure_ascii=False).encode(errors="replace")
+    body = json.dumps({**text, **(more or {})}, ensure_ascii=False).encode(errors="replace")
     return Answer(status, body, {"content-type": "application/problem+json", **(headers or {})})
 
 

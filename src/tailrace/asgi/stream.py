@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from tailrace.asgi.lane import EXTENSION, Lane, Offer
 from tailrace.asgi.sink import AsgiSink, Receive, Scope, Send
-from tailrace.hub import Framing, Reading
+from tailrace.hub import Framing, Reading, expire
 
-__all__ = ["HEADERS", "EventStream"]
+__all__ = ["HEADERS", "PLACE", "READER", "EventStream"]
 
 HEADERS = (
     (b"content-type", b"text/event-stream"),
@@ -17,6 +17,13 @@ HEADERS = (
     (b"x-accel-buffering", b"no"),
 )
 
+PLACE = "tailrace.place"
+"""Where a scope has what is to be kept until the stream is over: its `keep()` returns what is called then. A connection
+that was handed over lives on when its request's call has returned."""
+
+READER = "tailrace.reader"
+"""Where a scope has what operators call whoever asks."""
+
 _LARGE = 65_536
 """A prelude of more bytes (a long answer's snapshot) goes out as the object that it is: its readers share it."""
 
@@ -24,23 +31,37 @@ _PATIENCE = 1.0  # seconds for middleware to pass the first bytes on
 
 
 class EventStream:
-    """Answers one request with a reading, and with what comes. `headers` are added to those of every stream."""
+    """Answers one request with a reading, and with what comes. `headers` are added to those of every stream.
 
-    def __init__(self, reading: Reading, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    At `until` (Unix seconds), if that is given, its reader is sent away.
+    """
+
+    def __init__(
+        self, reading: Reading, headers: Sequence[tuple[bytes, bytes]] = (), until: float | None = None
+    ) -> None:
         self._prelude = reading.prelude
         self._headers = headers
         self._subscription = reading.begin(Framing.PLAIN)
+        if until is not None:
+            expire(self._subscription, until)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         subscription = self._subscription
+        subscription.reader = scope.get(READER, "")
+        place = scope.get(PLACE)
+        if place is not None:
+            subscription.also(place.keep())
         offer, complete = None, False
         try:
             first, complete = self._first()
-            lane: Lane | None = None if complete else scope.get("extensions", {}).get(EXTENSION)
+            lane: Lane | None = scope.get("extensions", {}).get(EXTENSION)
             offer = Offer(first, subscription.bind, lasting=subscription.lasting)
             if lane is not None:
-                lane.offer(offer)
+                if complete:
+                    lane.hold()
+                else:
+                    lane.offer(offer)
             await send({"type": "http.response.start", "status": 200, "headers": [*HEADERS, *self._headers]})
             await send({"type": "http.response.body", "body": first, "more_body": not complete})
             if complete:
@@ -63,11 +84,7 @@ class EventStream:
         tail = subscription.view.tail
         if len(self._prelude) > _LARGE:
             return self._prelude, False
-        # Where the history was dropped since the reading began, a `gap` has to come before anything of the new one.
-        joined = subscription.view.join(subscription.cursor) if subscription.epoch == tail.epoch else None
+        joined = subscription.first()
         if joined is None:
             return self._prelude, False
-        subscription.cursor = joined.last
-        if joined.shown:
-            subscription.told = joined.shown
         return self._prelude + joined.data, tail.ended and joined.last == tail.head
