@@ -23,7 +23,7 @@ MEDIUM = "Tell me about mills in 61 words"  # three seconds
 ENDLESS = "Tell me about mills in 3000 words"  # longer than any test
 
 # Reads what the page keeps, which is what it shows before markdown becomes elements.
-KEPT = "JSON.parse(sessionStorage.getItem('tailrace.conversation'))"
+KEPT = "JSON.parse(sessionStorage.getItem('tailrace.conversation.2'))"
 
 # Whether the newest answer looks as it would, had its whole text come at once.
 LOOKS_RIGHT = """async (text) => {

@@ -1,9 +1,8 @@
-"""The chat page's own reading of streams and of markdown, in the browser that runs it."""
+"""The parts of the chat page, in the browser that runs them: markdown, what events come to, what is kept."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,22 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from playwright.async_api import Browser, Page
 
-from tests.sse.reference import interpret
-from tests.sse.wire_cases import CASES, Case
 from tests.support.browser import chromium, window
 from tests.support.server import Server
 
 pytestmark = pytest.mark.anyio
-
-PARSE = """async (streams) => {
-  const { EventParser } = await import(new URL('static/sse.js', location));
-  return streams.map((chunks) => {
-    const parser = new EventParser();
-    const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
-    const events = chunks.flatMap((chunk) => parser.receive(bytes(chunk)));
-    return { events: events.map((e) => [e.data, e.type, e.lastEventId]), retry: parser.retry };
-  });
-}"""
 
 # Each text twice: growing by the given pieces, and at once.
 SHOW = """async (texts) => {
@@ -37,7 +24,9 @@ SHOW = """async (texts) => {
     let text = '';
     const settled = steps.flatMap((step) => markdown.show(text += step));
     const kept = [...into.children].slice(0, settled.length);
-    return [into.innerHTML, settled.every((element, n) => element === kept[n]), into.textContent];
+    const shown = [into.innerHTML, settled.every((element, n) => element === kept[n])];
+    into.querySelectorAll('.code > p').forEach((caption) => caption.remove());
+    return [...shown, into.textContent];
   };
   return texts.map((pieces) => [...shown(pieces), shown([pieces.join('')])[0]]);
 }"""
@@ -54,8 +43,7 @@ TAKE = """async (events) => {
   const { take, unanswered } = await import(new URL('static/answer.js', location));
   const answer = unanswered('key');
   events.forEach(([type, data], n) => {
-    const id = `r-${n + 1}`;
-    take(answer, { type, data: JSON.stringify(data), id, lastEventId: id });
+    take(answer, { type, ...data }, `r-${n + 1}`);
   });
   return answer;
 }"""
@@ -72,36 +60,6 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     with Server() as server:
         async with window(browser, server.url) as page:
             yield page
-
-
-async def parse(page: Page, streams: Sequence[Sequence[bytes]]) -> list[dict[str, Any]]:
-    encoded = [[base64.b64encode(chunk).decode() for chunk in chunks] for chunks in streams]
-    parsed: list[dict[str, Any]] = await page.evaluate(PARSE, encoded)
-    return parsed
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-async def test_the_parser_reads_what_every_parser_must(page: Page, case: Case) -> None:
-    wire = b"".join(case.chunks)
-    ways = [case.chunks, [wire], [wire[at : at + 1] for at in range(len(wire))]]
-    for parsed in await parse(page, ways):
-        assert parsed["events"] == [list(event) for event in case.events]
-        assert parsed["retry"] == case.retry
-
-
-_ATOMS = [b"data", b"event", b"id", b"retry", b":", b" ", b"\n", b"\r", b"\r\n", b"\n\n", b"\0", b"7", b"a"]
-_WIRES = st.lists(st.sampled_from([*_ATOMS, "…".encode(), b"\xe2", b"\xef\xbb\xbf", "\u2028".encode()]), max_size=30)
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.tuples(_WIRES.map(b"".join), st.integers(1, 7)), min_size=1, max_size=20))
-async def test_the_parser_agrees_with_the_standard_however_the_bytes_are_cut(
-    page: Page, cases: list[tuple[bytes, int]]
-) -> None:
-    streams = [[wire[at : at + size] for at in range(0, len(wire), size)] for wire, size in cases]
-    for (wire, _), parsed in zip(cases, await parse(page, streams), strict=True):
-        expected = interpret(wire)
-        assert parsed == {"events": [list(event) for event in expected.events], "retry": expected.reconnection_time}
 
 
 _BLOCKS = ["# ", "- ", "1. ", "1.", "> ", "```", "~~~\n", "---", "***", "|", "|-|-|\n", "a|b\n"]
@@ -121,7 +79,7 @@ async def test_a_text_that_grows_looks_like_one_that_came_whole_and_settled_part
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.text("<>&\"'=/ab \n", min_size=1).map(lambda text: [text]), min_size=1, max_size=20))
+@given(st.lists(st.text("<>&\"'/ab \n", min_size=1).map(lambda text: [text]), min_size=1, max_size=20))
 async def test_markup_stays_text(page: Page, texts: list[list[str]]) -> None:
     for (text,), (_, _, content, _) in zip(texts, await page.evaluate(SHOW, texts), strict=True):
         # A quote's marks and the blanks between blocks are markdown's; every other character is there.
@@ -142,7 +100,8 @@ async def test_markup_stays_text(page: Page, texts: list[list[str]]) -> None:
         ("2 * 3 * 4, snake_case_name, 5*", "<p>2 * 3 * 4, snake_case_name, 5*</p>"),
         ("~~no~~ **", "<p><del>no</del> **</p>"),
         (r"\*plain\*", "<p>*plain*</p>"),
-        ("- a\n  b\n- c\n\n- d", "<ul><li>a\nb</li><li>c</li><li>d</li></ul>"),
+        ("- a\n  b\n- c", "<ul><li>a\nb</li><li>c</li></ul>"),
+        ("- a\n\n- b", "<ul><li><p>a</p></li><li><p>b</p></li></ul>"),
         ("- a\n  - b\n    - c\n- d", "<ul><li>a<ul><li>b<ul><li>c</li></ul></li></ul></li><li>d</li></ul>"),
         ("3. a\n4. b", '<ol start="3"><li>a</li><li>b</li></ol>'),
         ("1. a\n   ```\n   code\n   ```\n2. b", None),
@@ -162,12 +121,78 @@ async def test_markdown_becomes_elements(page: Page, text: str, html: str | None
 
 async def test_a_table_has_as_many_cells_in_each_row_as_its_head(page: Page) -> None:
     shown = await page.evaluate(HTML, "|a|b|\n|---|:-:|\n|1|2|3|\n|4|\n\nafter")
-    assert "<thead><tr><th>a</th><th>b</th></tr></thead>" in shown
-    assert "<tr><td>1</td><td>2</td></tr><tr><td>4</td><td></td></tr>" in shown
+    assert '<thead><tr><th>a</th><th data-align="center">b</th></tr></thead>' in shown
+    assert '<tr><td>4</td><td data-align="center"></td></tr></tbody>' in shown
+    assert "3" not in shown.replace("h3", "")
     assert shown.endswith("<p>after</p>")
 
 
 _UNITS = ["*", "**a", "`", "[", "_a", "> ", "- ", "|", "https://", "~~", "\\", "1. ", "# ", "- a\n  b\n", " \t"]
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<svg/onload=alert(1)>\n\n<iframe srcdoc='<script>alert(1)</script>'>",
+    "[a](javascript:alert(1)) [b](JaVaScRiPt:alert(1)) [c](&#106;avascript:alert(1)) [d](java\tscript:alert(1))",
+    "[a](data:text/html;base64,PHNjcmlwdD4=) [b](vbscript:x) [c](file:///etc/passwd) [d](/api) [e](//evil.example)",
+    "<javascript:alert(1)> <data:text/html,x> ![a](javascript:alert(1)) ![b](data:image/svg+xml,x)",
+    '[a](https://a.b "x" onmouseover=alert(1)") [b](https://a.b/"onclick="alert(1))',
+    '`<b>`\n\n```html" onload=alert(1)\n<script>alert(1)</script>',
+    "| <b>x</b> |\n|---|\n| <img src=x onerror=alert(1)> |",
+    "&lt;script&gt;alert(1)&lt;/script&gt; &#60;img src=x&#62;",
+    "[a]\n\n[a]: javascript:alert(1)",
+    "a\0b\u202e\ud800",
+]
+
+# What is in the page after each character of the text: names of elements and attributes, and where links lead.
+MADE = """async (text) => {
+  const { Markdown } = await import(new URL('static/markdown.js', location));
+  const into = document.createElement('div');
+  const markdown = new Markdown(into);
+  const seen = { elements: new Set(), attributes: new Set(), links: new Set() };
+  for (let end = 1; end <= text.length; end += 1) {
+    markdown.show(text.slice(0, end));
+    for (const each of into.querySelectorAll('*')) {
+      seen.elements.add(each.tagName.toLowerCase());
+      each.getAttributeNames().forEach((name) => seen.attributes.add(name));
+      if (each.href) seen.links.add(each.protocol);
+    }
+  }
+  return [[...seen.elements], [...seen.attributes], [...seen.links]];
+}"""
+
+_ELEMENTS = {"p", "a", "span", "strong", "em", "del", "br", "code", "pre", "div", "button", "ul", "ol", "li", "hr"}
+_ELEMENTS |= {"blockquote", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"}
+_ATTRIBUTES = {"href", "target", "rel", "class", "tabindex", "role", "aria-label", "type", "start", "data-align"}
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+async def test_nothing_but_known_elements_is_made_at_any_moment_of_a_hostile_text(page: Page, text: str) -> None:
+    elements, attributes, links = await page.evaluate(MADE, text)
+    assert set(elements) <= _ELEMENTS
+    assert set(attributes) <= _ATTRIBUTES
+    assert set(links) <= {"https:", "http:"}
+
+
+async def test_an_image_is_a_link_and_nothing_is_loaded(page: Page) -> None:
+    shown = await page.evaluate(HTML, "![a cat](https://a.b/cat.png)")
+    assert "<img" not in shown
+    assert 'href="https://a.b/cat.png"' in shown
+    assert ">a cat</a>" in shown
+
+
+async def test_code_that_is_being_written_stays_the_same_element(page: Page) -> None:
+    grew = """async ([before, after]) => {
+      const { Markdown } = await import(new URL('static/markdown.js', location));
+      const into = document.createElement('div');
+      const markdown = new Markdown(into);
+      markdown.show(before);
+      const code = into.querySelector('code').firstChild;
+      markdown.show(before + after);
+      return [code === into.querySelector('code').firstChild, code.data, into.querySelectorAll('pre').length];
+    }"""
+    assert await page.evaluate(grew, ["Look:\n\n```py\na = 1\n", "b = 2"]) == [True, "a = 1\nb = 2", 1]
 
 
 @pytest.mark.parametrize("unit", _UNITS)
@@ -175,13 +200,13 @@ async def test_no_text_takes_long_or_breaks_the_page(page: Page, unit: str) -> N
     timed = f"async (text) => {{ await ({HTML})(text); return performance.now(); }}"
     begun = await page.evaluate("performance.now()")
     took = await page.evaluate(timed, unit * 20_000) - begun
-    assert took < 2000
+    assert took < 20_000  # milliseconds, on a machine however busy; what is not linear takes minutes
 
 
 BODY = """async (turns) => {
   const { Conversation } = await import(new URL('static/conversation.js', location));
   const conversation = new Conversation(null);
-  for (const { question, text } of turns) conversation.ask(question, false).answer.text = text;
+  for (const { question, text } of turns) conversation.ask(question, {}).answer.text = text;
   return conversation.body();
 }"""
 
@@ -207,7 +232,7 @@ FULL = """async (texts) => {
     },
   };
   const conversation = new Conversation(storage);
-  for (const text of texts) conversation.ask('q', false).answer.text = text;
+  for (const text of texts) conversation.ask('q', {}).answer.text = text;
   conversation.save();
   return new Conversation(storage).turns.map((turn) => turn.answer.text);
 }"""
@@ -216,19 +241,6 @@ FULL = """async (texts) => {
 async def test_a_full_storage_keeps_the_newest_turns(page: Page) -> None:
     assert await page.evaluate(FULL, ["a" * 900, "b" * 100, "c" * 900]) == ["b" * 100, "c" * 900]
     assert await page.evaluate(FULL, ["a" * 5000]) == []
-
-
-WAIT = """async ([random, failures]) => {
-  const { Patience } = await import(new URL('static/patience.js', location));
-  const patience = new Patience(() => random);
-  return failures.map((words) => (words ? patience.failed(...words) : patience.succeeded()));
-}"""
-
-
-async def test_waiting_doubles_up_to_a_bound_and_undercuts_no_word_of_the_server(page: Page) -> None:
-    assert await page.evaluate(WAIT, [0, [[None]] * 7]) == [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]
-    assert await page.evaluate(WAIT, [0, [[2000], [2000], None, [2000]]]) == [2000, 4000, None, 2000]
-    assert await page.evaluate(WAIT, [1, [[2000], [2000, 7000], [60_000]]]) == [3000, 10_500, 90_000]
 
 
 async def test_what_was_said_before_a_restart_is_discarded(page: Page) -> None:

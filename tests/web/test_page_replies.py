@@ -144,19 +144,6 @@ async def test_a_failure_is_told_with_its_reason_and_asking_again_is_a_new_quest
     assert asked[0].headers["idempotency-key"] != asked[1].headers["idempotency-key"]
 
 
-async def test_a_server_that_wants_a_key_is_given_one(browser: Browser, server: Server) -> None:
-    async with window(browser, server.url, accept=[FAILED_REQUEST]) as page:
-        asked = await play(page, refusal(401, "unauthorized"), stream(START, event(2, {"text": "welcome"}), DONE))
-        await ask(page, SHORT)
-        await becomes(page, "locked")
-        await expect(page.get_by_label("API key")).to_be_focused()
-        await page.keyboard.type("secret")
-        await page.keyboard.press("Enter")
-        await becomes(page, "done")
-        await expect(page.locator(".text")).to_have_text("welcome")
-        assert asked[1].headers["authorization"] == "Bearer secret"
-
-
 async def test_a_refused_question_says_why(browser: Browser, server: Server) -> None:
     async with window(browser, server.url, accept=[FAILED_REQUEST]) as page:
         await play(page, refusal(422, "invalid"))

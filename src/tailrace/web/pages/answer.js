@@ -46,19 +46,20 @@ const TAKERS = new Map([
 /**
  * Take the next event of the run; events that are unknown, or were taken already, change nothing.
  *
- * @param {import("./sse.js").StreamEvent} event
+ * @param {object} event as the client has it
+ * @param {string} id where in the run it stands
  */
-export function take(answer, event) {
+export function take(answer, event, id) {
   // A verdict on the cursor sets the position, back too: it is never one that was seen already.
-  if (event.type !== "resume" && isSeen(answer.cursor, event.id)) return;
-  TAKERS.get(event.type)?.(answer, JSON.parse(event.data));
-  answer.cursor = event.lastEventId || answer.cursor;
+  if (event.type !== "resume" && isSeen(answer.cursor, id)) return;
+  TAKERS.get(event.type)?.(answer, event);
+  answer.cursor = id || answer.cursor;
 }
 
 function takeTool(answer, { index, name, arguments: fragment }) {
   const call = (answer.tools[index] ??= { name: "", arguments: "" });
   call.name ||= name;
-  call.arguments += fragment;
+  call.arguments += fragment ?? "";
 }
 
 function takeVerdict(answer, { recovered, reason, missed }) {
@@ -70,7 +71,7 @@ function takeVerdict(answer, { recovered, reason, missed }) {
 
 /** An id is `<epoch>-<offset>`; within an epoch the offsets rise. */
 function isSeen(cursor, id) {
-  if (!cursor || id === null) return false;
+  if (!cursor || !id) return false;
   const [before, now] = [position(cursor), position(id)];
   return now.epoch === before.epoch && now.offset <= before.offset;
 }

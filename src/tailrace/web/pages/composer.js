@@ -6,7 +6,7 @@ export class Composer {
   #form;
   #isAnswering = false;
 
-  /** `form` has the fields `question` and `thinks` and the buttons `send` and `stop`; `actions`: `ask`, `stop`. */
+  /** `form` has the fields `question`, `thinks`, `model`, the buttons `send`, `stop`; `actions`: `ask`, `stop`. */
   constructor(form, { ask, stop }) {
     this.#form = form;
     const { question } = form.elements;
@@ -45,6 +45,17 @@ export class Composer {
     this.#form.elements.question.focus();
   }
 
+  /** There is nothing to ask here. */
+  hide() {
+    this.#form.hidden = true;
+  }
+
+  /** What the reader wishes of an answer. */
+  get wishes() {
+    const { thinks, model } = this.#form.elements;
+    return { thinks: thinks.checked, model: model.value };
+  }
+
   #update() {
     const { question, send, stop } = this.#form.elements;
     stop.hidden = !this.#isAnswering;
@@ -53,11 +64,11 @@ export class Composer {
   }
 
   #send(ask) {
-    const { question, thinks } = this.#form.elements;
+    const { question } = this.#form.elements;
     const text = question.value.trim();
     if (text === "" || this.#isAnswering) return;
     question.value = "";
-    ask(text, thinks.checked);
+    ask(text, this.wishes);
     this.#update();
   }
 }

@@ -6,10 +6,10 @@
 
 import { unanswered } from "./answer.js";
 
-const PLACE = "tailrace.conversation";
+const PLACE = "tailrace.conversation.2"; // the form of what is kept
 const KEY_BYTES = 16;
 
-/** @typedef {{question: string, thinks: boolean, answer: object}} Turn */
+/** @typedef {{question: string, wishes: {thinks: boolean, model: string}, answer: object}} Turn */
 
 export class Conversation {
   /** @type {Turn[]} */
@@ -27,9 +27,9 @@ export class Conversation {
     return this.turns.at(-1);
   }
 
-  /** Add a question; `thinks` asks the model to show its reasoning. */
-  ask(question, thinks) {
-    const turn = { question, thinks, answer: unanswered(newKey()) };
+  /** Add a question; `wishes`: `thinks` asks the model to show its reasoning, `model` names it (empty: any). */
+  ask(question, wishes) {
+    const turn = { question, wishes, answer: unanswered(newKey()) };
     this.turns.push(turn);
     this.save();
     return turn;
@@ -57,7 +57,8 @@ export class Conversation {
       else messages.push({ role: "user", content: question });
       if (answer.text && answer !== this.last.answer) messages.push({ role: "assistant", content: answer.text });
     }
-    return this.last.thinks ? { messages, thinking: true } : { messages };
+    const { thinks, model } = this.last.wishes;
+    return { messages, ...(thinks && { thinking: true }), ...(model && { model }) };
   }
 
   /** Keep what there is. Each answer is kept with its cursor, so that whatever is found later fits together. */

@@ -1,16 +1,31 @@
 /**
  * A markdown text that grows, shown as it grows: only what changed is made anew, so that a selection in what was said
  * before stays, and a long answer costs no more at its end than at its beginning.
+ *
+ * Reading it is markdown-it's part, making elements that of `elements.js`.
  */
 
-import { blocks } from "./blocks.js";
-import { element, inline } from "./inline.js";
+import { growCode } from "./code.js";
+import { isSafe, nodes } from "./elements.js";
+import MarkdownIt from "./markdown-it.js";
+
+// A definition of a reference at the end of a text would change its beginning, which has been read by then.
+const parser = new MarkdownIt({ html: false, linkify: true }).disable("reference");
+parser.linkify.set({ fuzzyLink: false, fuzzyEmail: false });
+parser.validateLink = isSafe;
+
+// What a block is can depend on its second line: `a|b` is a table if that rules it off.
+const LINES_TO_STAND = 2;
+
+/** markdown-it reads these as ends of lines. */
+const LINE_END = /\r\n?|\n/g;
 
 export class Markdown {
   #into;
   #text = "";
-  #settled = 0; // blocks that will not change any more
+  #settled = 0; // nodes that will not change any more
   #from = 0; // where the others begin in the text
+  #last = null; // the last block, where it is code that may grow
 
   /** @param {Element} into the element whose children show the text, one for each block */
   constructor(into) {
@@ -29,11 +44,8 @@ export class Markdown {
     this.#text = text;
     const rest = text.slice(this.#from);
     const found = blocks(rest);
-    // A block stands once its first line does: `1.` may become a list, or the beginning of `1.5`.
-    const standing = found.findLastIndex(({ start }) => rest.includes("\n", start));
-    const made = found.map(block);
-    for (const old of [...this.#into.children].slice(this.#settled)) old.remove();
-    this.#into.append(...made);
+    const standing = found.findLastIndex(({ start }) => stands(rest, start));
+    const made = this.#replace(found);
     if (standing > 0) {
       this.#settled += standing;
       this.#from += found[standing].start;
@@ -46,56 +58,51 @@ export class Markdown {
     return [...this.#into.children].slice(this.#settled);
   }
 
+  /** Show `found` in place of what has not settled; return an element for each. */
+  #replace(found) {
+    const kept = this.#grown(found[0]);
+    const made = found.map((block) => (block === found[0] && kept) || nodes(block.tokens)[0]);
+    for (const old of this.unsettled) if (old !== kept) old.remove();
+    this.#into.append(...made.filter((each) => each !== kept));
+    const last = found.at(-1);
+    this.#last = last && isCode(last) ? { element: made.at(-1), info: last.tokens[0].info } : null;
+    return made;
+  }
+
+  /** The element of the code that was being written, now with all of it; null where it is not that. */
+  #grown(block) {
+    const was = this.#last;
+    const isSame = was && block && was.element === this.unsettled[0] && isCode(block);
+    if (!isSame || block.tokens[0].info !== was.info) return null;
+    growCode(was.element, block.tokens[0].content);
+    return was.element;
+  }
+
   #forget() {
     this.#into.replaceChildren();
     this.#settled = 0;
     this.#from = 0;
+    this.#last = null;
   }
 }
 
-const MAKERS = {
-  paragraph: ({ text }) => element("p", ...inline(text)),
-  // The page's own headings come first: an answer's begin at the third level.
-  heading: ({ level, text }) => element(`h${Math.min(level + 2, 6)}`, ...inline(text)),
-  rule: () => element("hr"),
-  quote: (quoted) => element("blockquote", ...quoted.blocks.map(block)),
-  list: makeList,
-  table: makeTable,
-  code: makeCode,
-};
-
-function block(found) {
-  return MAKERS[found.kind](found);
+/** The blocks of a text: the tokens of each, and the offset of its first line. */
+function blocks(text) {
+  const lines = [0, ...Array.from(text.matchAll(LINE_END), (end) => end.index + end[0].length)];
+  const found = [];
+  for (const token of parser.parse(text, {})) {
+    if (token.level === 0 && token.nesting >= 0 && token.type !== "inline") {
+      found.push({ start: lines[token.map[0]], tokens: [] });
+    }
+    found.at(-1).tokens.push(token);
+  }
+  return found;
 }
 
-function makeList({ isOrdered, first, items }) {
-  const list = element(isOrdered ? "ol" : "ul", ...items.map((item) => element("li", ...makeItem(item))));
-  if (isOrdered) list.start = first;
-  return list;
+function stands(text, start) {
+  return (text.slice(start).match(LINE_END) ?? []).length >= LINES_TO_STAND;
 }
 
-/** An item's first paragraph stands without its element, so that lists stay tight. */
-function makeItem(item) {
-  const [first, ...rest] = item;
-  if (first?.kind !== "paragraph") return item.map(block);
-  return [...inline(first.text), ...rest.map(block)];
-}
-
-function makeTable({ head, rows }) {
-  const row = (name) => (texts) => element("tr", ...texts.map((text) => element(name, ...inline(text))));
-  const table = element("table", element("thead", row("th")(head)), element("tbody", ...rows.map(row("td"))));
-  return scrolling(element("div", table), "Table");
-}
-
-function makeCode({ language, code }) {
-  const shown = scrolling(element("pre", element("code", code)), language ? `Code in ${language}` : "Code");
-  if (language) shown.dataset.language = language;
-  return shown;
-}
-
-/** What may be wider than the page can be scrolled by keyboard too, and so needs a name. */
-function scrolling(made, label) {
-  Object.assign(made, { tabIndex: 0, role: "region", ariaLabel: label });
-  made.classList.add("wide");
-  return made;
+function isCode({ tokens }) {
+  return tokens[0].type === "fence";
 }

@@ -6,26 +6,28 @@ const LABELS = {
   asking: "Asking",
   live: "Live",
   resumed: "Resumed",
+  gap: "Resumed",
   reconnecting: "Reconnecting",
   stopping: "Stopping",
   done: "Complete",
   stopped: "Stopped",
   failed: "Failed",
   gone: "Gone",
-  locked: "Key needed",
+  locked: "Sign in",
 };
 
 const DETAILS = {
   asking: () => "",
   live: () => "",
   resumed: () => "Back again, and nothing was lost.",
+  gap: ({ missed }) => (missed ? "Back again, but a part is missing." : "Back again, and told from its start."),
   reconnecting: (_, waiting) => waiting?.reason ?? "Picking the answer up where it was.",
   stopping: () => "Telling the model.",
   done: () => "",
   stopped: ({ error }) => STOPS[error?.type] ?? STOPS.caller_cancelled,
   failed: describeFailure,
   gone: () => "The server no longer has this answer: it kept it for a while, or was restarted.",
-  locked: () => "This server wants to know who asks: give it an API key.",
+  locked: () => "This server wants to know who asks: sign in.",
 };
 
 const STOPS = {
@@ -42,6 +44,7 @@ const REFUSALS = {
 const FAILURES = [
   ["caller_unknown_run", "The server does not know this answer."],
   ["policy_run_too_large", "The answer grew larger than this server allows."],
+  ["policy_token_budget", "The tokens that you may use in a minute are used up. Ask again in a moment."],
   ["policy_", "A rule of this server ended the answer."],
   ["provider_auth", "The model's provider did not accept this server's key. Whoever runs the server can mend that."],
   ["provider_rate_limited", "The model's provider has too much to do. Wait a little, then ask again."],

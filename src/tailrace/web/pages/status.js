@@ -19,12 +19,14 @@ const OFFERS = {
 
 export class StatusLine {
   #element;
+  #actions;
   #parts;
   #waiting = null;
 
-  /** `actions`: functions by name, as `OFFERS` names them. */
+  /** `actions`: functions by name, as `OFFERS` names them; what is not there is not offered. */
   constructor(element, actions) {
     this.#element = element;
+    this.#actions = actions;
     const find = (name) => element.querySelector(`.${name}`);
     this.#parts = { label: find("label"), detail: find("detail"), countdown: find("countdown"), offer: find("offer") };
     this.#parts.offer.addEventListener("click", () => actions[this.#parts.offer.value]());
@@ -37,14 +39,15 @@ export class StatusLine {
     this.#element.dataset.state = answer?.state ?? "ready";
     say(this.#parts.label, label);
     say(this.#parts.detail, answer && isOver(answer) ? advise(answer) : detail);
-    this.#offer(OFFERS[answer?.state]);
+    this.#offer(OFFERS[answer?.state] ?? []);
     this.#waiting = waiting;
     this.#count();
   }
 
-  #offer(offer) {
-    this.#parts.offer.hidden = !offer;
-    [this.#parts.offer.textContent, this.#parts.offer.value] = offer ?? ["", ""];
+  #offer([words = "", action = ""]) {
+    const { offer } = this.#parts;
+    offer.hidden = !(action in this.#actions);
+    [offer.textContent, offer.value] = [words, action];
   }
 
   /** Not part of what is read out: nobody wants to hear every second. */

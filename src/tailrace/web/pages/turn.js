@@ -3,6 +3,8 @@
  */
 
 import { isOver } from "./answer.js";
+import { copy } from "./code.js";
+import { element } from "./elements.js";
 import { Markdown } from "./markdown.js";
 import { describe, facts } from "./notices.js";
 
@@ -17,17 +19,19 @@ export class TurnView {
   #markdown;
   #foldedByReader = false;
 
-  /** `turn` as in a conversation; `template` is the page's element with the parts. */
-  constructor(turn, template) {
+  /** `turn` as in a conversation; `template`: the page's element with the parts; `onShare(turn, button)`. */
+  constructor(turn, template, onShare) {
     this.#turn = turn;
     this.element = template.content.cloneNode(true).firstElementChild;
     const find = (name) => this.element.querySelector(`.${name}`);
-    const names = ["thinking", "summary", "thoughts", "text", "tools", "ending", "facts", "copy"];
+    const names = ["thinking", "summary", "thoughts", "text", "tools", "ending", "facts", "copy", "share"];
     this.#parts = Object.fromEntries(names.map((name) => [name, find(name)]));
     this.#markdown = new Markdown(this.#parts.text);
     find("question").textContent = turn.question;
+    find("question").hidden = turn.question === ""; // an answer to somebody else
+    this.#parts.share.addEventListener("click", () => onShare(turn, this.#parts.share));
     this.#parts.summary.addEventListener("click", () => { this.#foldedByReader = true; });
-    this.#parts.copy.addEventListener("click", () => navigator.clipboard.writeText(turn.answer.text));
+    this.#parts.copy.addEventListener("click", () => copy(this.#parts.copy, turn.answer.text));
   }
 
   /** Show the answer as it is now; return the elements that have become final, to be read out. */
@@ -37,6 +41,7 @@ export class TurnView {
     this.element.ariaBusy = String(!isOver(answer));
     this.#showThinking(answer);
     this.#showTools(answer);
+    this.#parts.share.hidden = answer.run === null || this.#turn.question === "" || answer.state === "gone";
     const settled = this.#markdown.show(answer.text);
     if (!isOver(answer)) return settled;
     this.#showEnd(answer);
@@ -54,9 +59,14 @@ export class TurnView {
   }
 
   #showTools({ tools }) {
-    const lines = tools.filter(Boolean).map((call) => `${call.name}(${call.arguments})`);
-    this.#parts.tools.hidden = lines.length === 0;
-    grow(this.#parts.tools, lines.join("\n"));
+    const { tools: list } = this.#parts;
+    list.hidden = tools.length === 0;
+    while (list.children.length > tools.length) list.lastChild.remove(); // the answer began anew
+    for (const [index, call] of tools.entries()) {
+      const item = list.children[index] ?? list.appendChild(element("li", element("b"), " ", element("code")));
+      grow(item.querySelector("b"), call?.name ?? "");
+      grow(item.querySelector("code"), call?.arguments ?? "");
+    }
   }
 
   #showEnd(answer) {
