@@ -34,11 +34,11 @@ sizes = st.lists(st.integers(1, 60), min_size=1, max_size=8)
 
 def subscription(**options: Any) -> Session[Message]:
     notices: list[Notice] = []
-    return Session(Subscription("http://x/events/a", {}, notices.append), random=lambda: 0.0, **options)
+    return Session(Subscription("http://x/events/a", notices.append), random=lambda: 0.0, **options)
 
 
 def question(**options: Any) -> tuple[Question, Session[ChatEvent]]:
-    asked = Question("http://x", {}, None, body=b"{}", key="k")
+    asked = Question("http://x", body=b"{}", key="k")
     return asked, Session(asked, random=lambda: 0.0, **options)
 
 
@@ -279,7 +279,7 @@ class TestEnds:
 
     @pytest.mark.parametrize("status", [200, 201])
     def test_a_publication_is_done_with_its_answer(self, status: int) -> None:
-        publication = Publication("http://x/events/a", {}, "hi", None, "k")
+        publication = Publication("http://x/events/a", "hi", {}, "k")
         session: Session[None] = Session(publication)
         session.next_request()
         session.answered(status, {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import pytest
@@ -13,6 +13,7 @@ from tailrace.client import (
     AsyncClient,
     Client,
     Connected,
+    Ended,
     Gap,
     Message,
     Notice,
@@ -59,9 +60,10 @@ class Shell(Protocol):
     waited: list[float]
     notices: list[Notice]
 
-    def follow(self, url: str, channel: str = "news", count: int | None = None, **options: Any) -> list[Message]: ...
+    def follow(self, url: str, channel: Any = "news", count: int | None = None, **options: Any) -> list[Message]: ...
     def ask(self, url: str, act: Callable[[Any], Any] | None = None, **options: Any) -> list[Any]: ...
     def publish(self, url: str, data: Any, **options: Any) -> str: ...
+    def publish_all(self, url: str, events: Any, **options: Any) -> Sequence[str]: ...
     def pieces(self, url: str, **options: Any) -> str: ...
 
 
@@ -79,7 +81,7 @@ class SyncShell(Scenario):
     def connect(self, url: str) -> Client:
         return Client(url, sleep=self.waited.append, **self.client)
 
-    def follow(self, url: str, channel: str = "news", count: int | None = None, **options: Any) -> list[Message]:
+    def follow(self, url: str, channel: Any = "news", count: int | None = None, **options: Any) -> list[Message]:
         got: list[Message] = []
         with self.connect(url) as client, client.subscribe(channel, watch=self.watch, **options) as events:
             for each in events:
@@ -108,6 +110,10 @@ class SyncShell(Scenario):
         with self.connect(url) as client:
             return client.publish("news", data, watch=self.watch, **options)
 
+    def publish_all(self, url: str, events: Any, **options: Any) -> Sequence[str]:
+        with self.connect(url) as client:
+            return client.publish_all(events, watch=self.watch, **options)
+
     def pieces(self, url: str, **options: Any) -> str:
         with self.connect(url) as client:
             return "".join(client.attach("r1", **options))
@@ -120,7 +126,7 @@ class AsyncShell(Scenario):
     def connect(self, url: str) -> AsyncClient:
         return AsyncClient(url, sleep=self.sleep, **self.client)
 
-    def follow(self, url: str, channel: str = "news", count: int | None = None, **options: Any) -> list[Message]:
+    def follow(self, url: str, channel: Any = "news", count: int | None = None, **options: Any) -> list[Message]:
         async def scenario() -> list[Message]:
             got: list[Message] = []
             async with self.connect(url) as client, client.subscribe(channel, watch=self.watch, **options) as events:
@@ -155,6 +161,13 @@ class AsyncShell(Scenario):
         async def scenario() -> str:
             async with self.connect(url) as client:
                 return await client.publish("news", data, watch=self.watch, **options)
+
+        return asyncio.run(scenario())
+
+    def publish_all(self, url: str, events: Any, **options: Any) -> Sequence[str]:
+        async def scenario() -> Sequence[str]:
+            async with self.connect(url) as client:
+                return await client.publish_all(events, watch=self.watch, **options)
 
         return asyncio.run(scenario())
 
@@ -310,6 +323,59 @@ class TestSubscribing:
         targets = [seen.target for seen in server.seen]
         assert targets == ["/events/news?from=earliest", "/events?channel=a&channel=b&from=earliest"]
 
+    def test_several_channels_come_on_one_connection_each_event_as_its_own_channel_would_tell_it(
+        self, shell: Shell
+    ) -> None:
+        body = b"".join(
+            b'id: a-%d.b-0\nevent: tick\ndata: {"channel":"%b","data":%b}\n\n' % (number, channel, data)
+            for number, (channel, data) in enumerate([(b"a", b'"text"'), (b"b", b'{"x":[1, 2]}')])
+        )
+        hole = b'id: a-9.b-9\nevent: gap\ndata: {"channel":"b","missed":2,"reason":"trimmed"}\n\n'
+        with ScriptedServer(stream(body, hole, then="hold")) as server:
+            got = shell.follow(server.url, ["a", "b&c"], count=3, events=["tick"], snapshot=True)
+        assert got[:2] == [Message("text", "tick", "a-0.b-0", "a"), Message('{"x":[1,2]}', "tick", "a-1.b-0", "b")]
+        assert (got[2].channel, got[2].missed) == ("b", 2)  # type: ignore[attr-defined]
+        assert server.seen[0].target == "/events?channel=a&channel=b%26c&event=tick&snapshot=1"
+
+    def test_headers_are_asked_for_before_each_attempt(self, make: Make) -> None:
+        tokens = iter(["one", "two"])
+        shell = make(headers=lambda: {"Authorization": f"Bearer {next(tokens)}"})
+        with ScriptedServer(stream(event(1)), stream(event(2), then="hold")) as server:
+            assert len(shell.follow(server.url, count=2)) == 2
+        assert [seen.headers["authorization"] for seen in server.seen] == ["Bearer one", "Bearer two"]
+
+    def test_a_redirect_has_the_headers_of_its_attempt(self, make: Make) -> None:
+        tokens = iter(["one", "two"])
+        shell = make(headers=lambda: {"Authorization": next(tokens)})
+        with ScriptedServer(Reply(307, {"location": "/b"}), stream(event(1), then="hold")) as server:
+            shell.follow(server.url, count=1)
+        assert [seen.headers["authorization"] for seen in server.seen] == ["one", "one"]
+
+    def test_an_attempt_that_gets_no_headers_has_failed_and_another_follows(self, make: Make) -> None:
+        told: list[Any] = [ConnectionError("the token service is away"), {}]
+
+        def headers() -> dict[str, str]:
+            if isinstance(now := told.pop(0), Exception):
+                raise now
+            return now  # type: ignore[no-any-return]
+
+        shell = make(headers=headers)
+        with ScriptedServer(stream(event(1), then="hold")) as server:
+            assert len(shell.follow(server.url, count=1)) == 1
+        assert shell.notices[0] == Reconnecting(1.0, "there are no headers for the attempt: the token service is away")
+
+    def test_what_else_the_headers_raise_is_the_users(self, make: Make) -> None:
+        with ScriptedServer() as server, pytest.raises(ZeroDivisionError):
+            make(headers=lambda: {"x": str(1 // 0)}).follow(server.url)
+
+    def test_the_end_is_told_and_why(self, shell: Shell) -> None:
+        with ScriptedServer(Reply(204), problem(403, "forbidden")) as server:
+            shell.follow(server.url)
+            assert shell.notices == [Ended(None)]
+            with pytest.raises(RequestRefused) as refused:
+                shell.follow(server.url)
+        assert shell.notices[1:] == [Ended(refused.value)]
+
 
 class TestAsking:
     def test_an_answer_is_told_piece_by_piece_and_the_run_is_posted_once(self, shell: Shell) -> None:
@@ -428,6 +494,30 @@ class TestAsking:
             assert shell.pieces(server.url) == "ab"
         assert [(seen.method, seen.target) for seen in server.seen] == [("GET", "/api/chat/r1")]
 
+    def test_a_run_can_be_attached_to_with_what_was_said_so_far(self, shell: Shell) -> None:
+        told = b'id: r1-2\nevent: snapshot\ndata: {"text":"ab","thinking":"hm"}\n\n'
+        with ScriptedServer(stream(told, then="cut"), stream(RESUMED, text(3, "c"), DONE)) as server:
+            assert shell.pieces(server.url, snapshot=True) == "abc"
+        assert [seen.target for seen in server.seen] == ["/api/chat/r1?snapshot=1", "/api/chat/r1"]
+        assert cursors(server) == [None, "r1-2"]
+
+    def test_a_run_can_be_attached_to_after_an_id(self, shell: Shell) -> None:
+        with ScriptedServer(stream(RESUMED, text(3, "c"), DONE)) as server:
+            assert shell.pieces(server.url, last_event_id="r1-2") == "c"
+        assert cursors(server) == ["r1-2"]
+
+    def test_whoever_came_with_a_cursor_of_nowhere_is_told_that_the_answer_begins_anew(self) -> None:
+        told = b'id: r1-0\nevent: resume\ndata: {"recovered":false,"reason":"malformed","missed":null}\n\n'
+        with ScriptedServer(stream(told, START, text(1, "a"), DONE)) as server, Client(server.url) as client:
+            answer = client.attach("r1", last_event_id="x")
+            assert list(answer.events()) == [Restart("", "", "malformed"), Start("r1", "m"), Text("a")]
+            assert answer.text == "a"
+
+    def test_a_refusal_is_text_that_says_so(self, shell: Shell) -> None:
+        said = b'id: r1-1\ndata: {"text":"no","refusal":true}\n\n'
+        with ScriptedServer(stream(START, said, DONE)) as server:
+            assert shell.ask(server.url)[1:] == [Text("no", refusal=True)]
+
     def test_an_unknown_run_is_refused(self, shell: Shell) -> None:
         with ScriptedServer(problem(404, "run_not_found")) as server, pytest.raises(RequestRefused):
             shell.pieces(server.url)
@@ -446,6 +536,25 @@ class TestPublishing:
         body = json.loads(server.seen[0].body)
         assert body.pop("idempotency_key")
         assert (server.seen[0].target, body) == ("/events/news", {"data": {"eur": 1.07}, "event": "tick"})
+
+    def test_nothing_is_data_too(self, shell: Shell) -> None:
+        with ScriptedServer(self.OK) as server:
+            shell.publish(server.url, None, state="replace")
+        body = json.loads(server.seen[0].body)
+        assert (body["data"], body["state"]) == (None, "replace")
+
+    def test_several_events_go_in_one_call_and_get_their_ids_in_order(self, shell: Shell) -> None:
+        events = [{"channel": "a", "data": 1}, {"channel": "b", "data": "x", "event": "e"}]
+        both = Reply(200, {}, b'{"events":[{"channel":"a","id":"a-1"},{"channel":"b","id":"b-1"}]}')
+        with ScriptedServer(problem(503, "store_unavailable"), both) as server:
+            assert shell.publish_all(server.url, events, idempotency_key="k") == ["a-1", "b-1"]
+        assert [seen.target for seen in server.seen] == ["/events"] * 2
+        assert json.loads(server.seen[1].body) == {"events": events, "idempotency_key": "k"}
+
+    @pytest.mark.parametrize("body", [b"ok", b"{}", b'{"events":3}', b'{"events":[{"channel":"a"}]}'])
+    def test_an_answer_that_does_not_name_each_id_is_an_error(self, shell: Shell, body: bytes) -> None:
+        with ScriptedServer(Reply(200, {}, body)) as server, pytest.raises(RequestRefused, match="not_a_publication"):
+            shell.publish_all(server.url, [{"channel": "a", "data": 1}])
 
     def test_an_attempt_is_repeated_under_the_same_key(self, shell: Shell) -> None:
         with ScriptedServer(Reply(0, then="reset"), problem(503, "unavailable", retry_after="3"), self.OK) as server:
@@ -466,6 +575,23 @@ class TestPublishing:
             shell.publish(server.url, "x")
         assert server.seen[0].body == server.seen[1].body
         assert server.seen[1].method == "POST"
+
+
+def test_headers_may_be_awaited_but_not_for_ever() -> None:
+    asked = 0
+
+    async def headers() -> dict[str, str]:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            await asyncio.Event().wait()
+        return {"Authorization": "Bearer x"}
+
+    shell = AsyncShell(headers=headers, patience=Patience(jitter=0, answer=0.05))
+    with ScriptedServer(stream(event(1), then="hold")) as server:
+        assert len(shell.follow(server.url, count=1)) == 1
+    assert server.seen[0].headers["authorization"] == "Bearer x"
+    assert asked == 2
 
 
 @pytest.mark.parametrize("url", ["", "ftp://x", "localhost:8000", "http://", "http://[::1"])

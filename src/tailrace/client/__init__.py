@@ -21,10 +21,11 @@ except ModuleNotFoundError as missing:
         raise
     raise MissingExtra("the Python client", "client") from None
 
-from tailrace.client.events import ChatEvent, Finish, Gap, Message, Restart, Start, Text, Thinking, Tool
-from tailrace.client.notices import Connected, Notice, Reconnecting, Resumed
+from tailrace.client.events import ChatEvent, Finish, Gap, Message, Restart, Snapshot, Start, Text, Thinking, Tool
+from tailrace.client.notices import Connected, Ended, Notice, Reconnecting, Resumed
 from tailrace.client.patience import Patience
 from tailrace.client.questions import ChatOptions
+from tailrace.client.reading import answer_from, events_from
 
 __all__ = [
     "AsyncClient",
@@ -32,6 +33,7 @@ __all__ = [
     "ChatOptions",
     "Client",
     "Connected",
+    "Ended",
     "Finish",
     "Gap",
     "Message",
@@ -40,8 +42,11 @@ __all__ = [
     "Reconnecting",
     "Restart",
     "Resumed",
+    "Snapshot",
     "Start",
     "Text",
     "Thinking",
     "Tool",
+    "answer_from",
+    "events_from",
 ]

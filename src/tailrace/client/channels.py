@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+import re
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlencode
 
 from tailrace.client.events import Gap, Message
 from tailrace.client.notices import Notice, Resumed
@@ -13,24 +14,47 @@ from tailrace.client.session import Exchange
 from tailrace.errors import RequestRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tailrace.sse import Event
 
-__all__ = ["Publication", "Subscription", "channel_url", "verdict"]
+__all__ = ["Publication", "Publications", "Subscription", "channel_url", "stream_url", "verdict"]
 
 # They move the cursor or talk about the connection; neither is anything that was published.
-_SILENT = frozenset({"ready", "cursor", "reconnect"})
+_SILENT: Final = frozenset({"ready", "cursor", "reconnect"})
+
+_NAMED: Final = re.compile("[?&]channel=")
 
 
-def channel_url(base: str, channel: str, *, from_earliest: bool = False) -> str:
+def channel_url(base: str, channel: str) -> str:
     """Return the URL of a channel. `channel` may also be a path below `base`, or a URL of its own."""
-    url = channel
-    if "://" not in channel:
-        url = base + channel if channel.startswith("/") else f"{base}/events/{quote(channel, safe='')}"
-    if not from_earliest:
+    if "://" in channel:
+        return channel
+    return base + channel if channel.startswith("/") else f"{base}/events/{quote(channel, safe='')}"
+
+
+def stream_url(
+    base: str,
+    channels: str | Sequence[str],
+    *,
+    from_earliest: bool = False,
+    snapshot: bool = False,
+    events: Iterable[str] = (),
+) -> str:
+    """Return the URL of a stream of events: of one channel, as `channel_url` has it, or of several by name."""
+    query = [("event", name) for name in events]
+    if from_earliest:
+        query.append(("from", "earliest"))
+    if snapshot:
+        query.append(("snapshot", "1"))
+    if isinstance(channels, str):
+        url = channel_url(base, channels)
+    else:
+        url = f"{base}/events"
+        query = [*[("channel", name) for name in channels], *query]
+    if not query:
         return url
-    return f"{url}{'&' if '?' in url else '?'}from=earliest"
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(query)}"
 
 
 def verdict(event: Event) -> Resumed | None:
@@ -49,15 +73,15 @@ def verdict(event: Event) -> Resumed | None:
 class Subscription(Exchange[Message]):
     """Follow one URL of events for as long as its server gives any."""
 
-    def __init__(self, url: str, headers: Mapping[str, str], watch: Callable[[Notice], None] | None) -> None:
+    def __init__(self, url: str, watch: Callable[[Notice], None] | None = None) -> None:
         super().__init__()
         self._url = url
-        self._headers = headers
+        self._of_several = _NAMED.search(url) is not None
         self._watch = watch
 
     def request(self, cursor: str) -> Request:
         """Return a GET that names the cursor."""
-        return Request("GET", self._url, {**self._headers, **stream_headers(cursor)})
+        return Request("GET", self._url, stream_headers(cursor))
 
     def translate(self, event: Event) -> list[Message]:
         """Return what was published, and a Gap for what was lost."""
@@ -67,13 +91,34 @@ class Subscription(Exchange[Message]):
         if name == "resume" and (resumed := verdict(event)):
             if self._watch:
                 self._watch(resumed)
-            return [] if resumed.recovered else [Gap(event.data, name, event.id, resumed.missed, resumed.reason)]
+            if resumed.recovered:
+                return []
+            return [Gap(event.data, name, event.id, missed=resumed.missed, reason=resumed.reason)]
         if name == "gap":
-            told = _object(event.data)
-            missed = told.get("missed")
-            known = missed if isinstance(missed, int) else None
-            return [Gap(event.data, name, event.id, known, str(told.get("reason", "")))]
-        return [Message(event.data, name, event.id)]
+            return [_gap(event)]
+        return [_of_one(event) if self._of_several else Message(event.data, name, event.id)]
+
+
+def _gap(event: Event) -> Gap:
+    told = _object(event.data)
+    missed, channel = told.get("missed"), told.get("channel")
+    return Gap(
+        event.data,
+        event.event,
+        event.id,
+        channel if isinstance(channel, str) else "",
+        missed if isinstance(missed, int) else None,
+        str(told.get("reason", "")),
+    )
+
+
+def _of_one(event: Event) -> Message:
+    """What was published to one of several channels, as it would be read there by itself."""
+    told = _object(event.data)
+    channel, data = told.get("channel"), told.get("data")
+    if not isinstance(channel, str):
+        return Message(event.data, event.event, event.id)
+    return Message(data if isinstance(data, str) else _compact(data), event.event, event.id, channel)
 
 
 class Publication(Exchange[None]):
@@ -81,12 +126,11 @@ class Publication(Exchange[None]):
 
     streams = False
 
-    def __init__(self, url: str, headers: Mapping[str, str], data: Any, event: str | None, key: str) -> None:
+    def __init__(self, url: str, data: Any, options: Mapping[str, str | None], key: str) -> None:
+        """Publish `data`; `options` are the other fields, of which those that are None are left out."""
         super().__init__()
         self.id = ""
-        named = {} if event is None else {"event": event}
-        body = json.dumps({"data": data, **named, "idempotency_key": key}, ensure_ascii=False, separators=(",", ":"))
-        self._request = Request("POST", url, {**headers, "content-type": "application/json"}, body.encode())
+        self._request = _post(url, {"data": data, **{name: told for name, told in options.items() if told}}, key)
 
     def request(self, cursor: str) -> Request:
         """Return the same POST each time."""
@@ -98,7 +142,46 @@ class Publication(Exchange[None]):
         if isinstance(published, str):
             self.id = published
         else:
-            self.error = RequestRefused(200, "not_a_publication", "the answer names no id: is this a Tailrace server?")
+            self.error = _no_publication()
+
+
+class Publications(Exchange[None]):
+    """Publish several events in one call, each of which is `{channel, data}` and what else it has."""
+
+    streams = False
+
+    def __init__(self, base: str, events: Sequence[Mapping[str, Any]], key: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self._count = len(events)
+        self._request = _post(f"{base}/events", {"events": [*events]}, key)
+
+    def request(self, cursor: str) -> Request:
+        """Return the same POST each time."""
+        return self._request
+
+    def complete(self, body: bytes) -> None:
+        """Keep the ids that the events got."""
+        published = _object(body).get("events")
+        try:
+            self.ids = [str(each["id"]) for each in published or ()]
+        except (TypeError, LookupError):
+            self.ids = []
+        if len(self.ids) != self._count:
+            self.error = _no_publication()
+
+
+def _post(url: str, fields: Mapping[str, Any], key: str) -> Request:
+    body = _compact({**fields, "idempotency_key": key})
+    return Request("POST", url, {"content-type": "application/json"}, body.encode())
+
+
+def _no_publication() -> RequestRefused:
+    return RequestRefused(200, "not_a_publication", "the answer names no id: is this a Tailrace server?")
+
+
+def _compact(told: Any) -> str:
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
 
 
 def _object(text: str | bytes) -> dict[str, Any]:

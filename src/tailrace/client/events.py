@@ -6,16 +6,20 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["ChatEvent", "Finish", "Gap", "Message", "Restart", "Start", "Text", "Thinking", "Tool"]
+__all__ = ["ChatEvent", "Finish", "Gap", "Message", "Restart", "Snapshot", "Start", "Text", "Thinking", "Tool"]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An event as it was published; `id` is the cursor to come back with, empty where there is none."""
+    """An event as it was published; `id` is the cursor to come back with, empty where there is none.
+
+    `channel` tells which one it is of where several are followed on one connection, else it is empty.
+    """
 
     data: str
     event: str = "message"
     id: str = ""
+    channel: str = ""
 
     def json(self) -> Any:
         """Return `data` read as JSON. Raises ValueError where it is none."""
@@ -43,9 +47,10 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A piece of the answer's text."""
+    """A piece of the answer's text; `refusal` where the model says why it will not answer."""
 
     text: str
+    refusal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +72,23 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """Discard what was said so far: it broke for `reason`, and the answer begins anew with another model."""
+    """Discard what was said so far: for `reason` the answer begins anew.
+
+    With another model, where one broke; or, with neither `provider` nor `model`, from its start: its reader came
+    with a cursor that names no place in it.
+    """
 
     provider: str
     model: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that was said before this, in one event; only where `attach` asked for it."""
+
+    text: str
+    thinking: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,4 +101,4 @@ class Finish:
     provider: str = ""
 
 
-ChatEvent = Start | Text | Thinking | Tool | Restart | Finish
+ChatEvent = Start | Text | Thinking | Tool | Restart | Snapshot | Finish

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Connected", "Notice", "Reconnecting", "Resumed"]
+from tailrace.errors import TailraceError
+
+__all__ = ["Connected", "Ended", "Notice", "Reconnecting", "Resumed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,4 +34,11 @@ class Resumed:
     missed: int | None
 
 
-Notice = Connected | Reconnecting | Resumed
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Nothing more will come: the server has no more, or there is an `error`, which iterating raises next."""
+
+    error: TailraceError | None = None
+
+
+Notice = Connected | Reconnecting | Resumed | Ended

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 from urllib.parse import quote
 
 from tailrace.client.channels import verdict
-from tailrace.client.events import ChatEvent, Finish, Restart, Start, Text, Thinking, Tool
+from tailrace.client.events import ChatEvent, Finish, Restart, Snapshot, Start, Text, Thinking, Tool
 from tailrace.client.requests import Request, stream_headers
 from tailrace.client.session import Exchange
 from tailrace.errors import ErrorType, RequestRefused, RunError, TailraceError
@@ -34,6 +34,7 @@ class ChatOptions(TypedDict, total=False):
     max_tokens: int
     temperature: float
     tools: Sequence[Mapping[str, Any]]
+    thinking: bool
     grace: float
     metadata: Mapping[str, Any]
 
@@ -46,9 +47,10 @@ def _text(told: dict[str, Any]) -> str:
 
 _READERS: Final[dict[str, Callable[[dict[str, Any]], ChatEvent]]] = {
     "start": lambda told: Start(told["run"], told.get("model") or ""),
-    "message": lambda told: Text(_text(told)),
+    "message": lambda told: Text(_text(told), told.get("refusal") is True),
     "thinking": lambda told: Thinking(_text(told)),
     "tool": lambda told: Tool(told["index"], told.get("id") or "", told.get("name") or "", told.get("arguments") or ""),
+    "snapshot": lambda told: Snapshot(_text(told), told.get("thinking") or ""),
     "restart": lambda told: Restart(told.get("provider") or "", told.get("model") or "", told.get("reason") or ""),
     "finish": lambda told: Finish(
         told["finish_reason"], told.get("usage") or {}, told.get("model") or "", told.get("provider") or ""
@@ -67,27 +69,30 @@ class Question(Exchange[ChatEvent]):
     """One answer: its run, its text so far and how it finished.
 
     `body` is None to attach to `run`, which then must be known. Without a body nothing is ever posted.
+    `midway` where the first connection does not read from the start, `snapshot` where it asks for what was said.
     """
 
     def __init__(
         self,
         base: str,
-        headers: Mapping[str, str],
-        watch: Callable[[Notice], None] | None,
+        watch: Callable[[Notice], None] | None = None,
         *,
         body: bytes | None = None,
         key: str = "",
         run: str = "",
+        midway: bool = False,
+        snapshot: bool = False,
     ) -> None:
         super().__init__()
         self.run = run
         self.finish: Finish | None = None
         self.stopping = False
         self._base = base
-        self._headers = headers
         self._watch = watch
         self._body = body
         self._key = key
+        self._midway = midway or snapshot
+        self._snapshot = snapshot
         self._pieces: list[str] = []
         self._received = 0
         self._repeated = 0
@@ -99,11 +104,12 @@ class Question(Exchange[ChatEvent]):
 
     def request(self, cursor: str) -> Request:
         """Return the POST that asks, or the GET that comes back for the rest."""
-        headers = {**self._headers, **stream_headers(cursor)}
+        headers = stream_headers(cursor)
         if self.run:
             # Without a cursor the run is told from its start.
             self._repeated = 0 if cursor else self._received
-            return Request("GET", run_url(self._base, self.run), headers)
+            asked = "?snapshot=1" if self._snapshot and not cursor else ""
+            return Request("GET", run_url(self._base, self.run) + asked, headers)
         headers |= {"content-type": "application/json", "idempotency-key": self._key}
         return Request("POST", f"{self._base}/api/chat", headers, self._body)
 
@@ -117,8 +123,7 @@ class Question(Exchange[ChatEvent]):
         if name == "reconnect":
             return []
         if name == "resume":
-            self._resumed(event)
-            return []
+            return self._resumed(event)
         if self._repeated:
             # A run's log is the same whoever reads it: what was received before comes first, in the same order.
             self._repeated -= 1
@@ -140,6 +145,8 @@ class Question(Exchange[ChatEvent]):
         """Keep what the user has got."""
         if isinstance(event, Text):
             self._pieces.append(event.text)
+        elif isinstance(event, Snapshot):
+            self._pieces = [event.text]
         elif isinstance(event, Restart):
             self._pieces.clear()
         elif isinstance(event, Finish):
@@ -161,19 +168,24 @@ class Question(Exchange[ChatEvent]):
         else:
             self._end(RunError(kind, text, retryable=told.get("retryable")))
 
-    def _resumed(self, event: Event) -> None:
+    def _resumed(self, event: Event) -> list[ChatEvent]:
         resumed = verdict(event)
         if resumed is None:
-            return
+            return []
         if self._watch:
             self._watch(resumed)
         if resumed.recovered:
-            return
+            return []
         if resumed.reason == "trimmed":
             told = "a part of the answer is no longer kept, so that the rest would not follow on what was said"
             self._end(RunError(ErrorType.TAILRACE_INTERRUPTED, told, retryable=False))
+        elif self._midway:
+            # Of what comes now from the start, nobody here knows how much was said before.
+            self._midway, self._received = False, 0
+            return [Restart("", "", resumed.reason)]
         else:
             self._repeated = self._received
+        return []
 
     def _end(self, error: TailraceError | None) -> None:
         self.ended = True
@@ -185,9 +197,9 @@ class Cancellation(Exchange[None]):
 
     streams = False
 
-    def __init__(self, base: str, headers: Mapping[str, str], run: str) -> None:
+    def __init__(self, base: str, run: str) -> None:
         super().__init__()
-        self._request = Request("DELETE", run_url(base, run), dict(headers))
+        self._request = Request("DELETE", run_url(base, run))
 
     def request(self, cursor: str) -> Request:
         """Return the same DELETE each time: cancelling twice is cancelling once."""

@@ -5,7 +5,7 @@ connections as it takes. What is wanted is an `Exchange`; moving bytes and sleep
 shells, which drive a session so:
 
     while session.state is not CLOSED:
-        sleep(session.delay), send session.next_request(), pass the head to answered(status, headers)
+        sleep(session.delay), send session.next_request(headers), pass the head to answered(status, headers)
         OPEN:  pass each chunk to receive(chunk), which returns events; at the end, call lost(reason)
         BODY:  pass the whole body to complete(body)
     where sending or reading fails, or is silent for session.read_timeout: lost(reason)
@@ -22,11 +22,12 @@ shells, which drive a session so:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from enum import Enum, auto
 from random import random as system_random
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from tailrace.client.notices import Connected, Notice, Reconnecting
+from tailrace.client.notices import Connected, Ended, Notice, Reconnecting
 from tailrace.client.patience import Patience, Retries
 from tailrace.client.problems import refusal, retry_after
 from tailrace.client.requests import REDIRECTS, Request, follow
@@ -129,10 +130,16 @@ class Session(Generic[E]):
     def _url(self) -> str:
         return self._request.url if self._request is not None else ""
 
-    def next_request(self) -> Request:
-        """Return what to send now."""
-        if self._request is None or not self._redirects:
-            self._request = self._exchange.request(self.cursor)
+    @property
+    def redirected(self) -> bool:
+        """Whether the next request goes where a redirect leads: its headers are settled."""
+        return self._redirects > 0
+
+    def next_request(self, headers: Mapping[str, str] | None = None) -> Request:
+        """Return what to send now. `headers` are the user's, by lower-case name; heard where it is not `redirected`."""
+        if self._request is None or not self.redirected:
+            asked = self._exchange.request(self.cursor)
+            self._request = replace(asked, headers={**(headers or {}), **asked.headers})
         self.state = State.SENT
         self.read_timeout = self.patience.answer
         return self._request
@@ -244,6 +251,7 @@ class Session(Generic[E]):
     def _close(self, error: TailraceError | None = None) -> None:
         self.state = State.CLOSED
         self.error = error
+        self._watch(Ended(error))
 
 
 def _positive(text: str) -> float:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from random import random as system_random
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from uuid import uuid4
 
 import httpx2
 
-from tailrace.client.channels import Publication, Subscription, channel_url
-from tailrace.client.events import ChatEvent, Finish, Message, Text
+from tailrace.client.channels import Publication, Publications, Subscription, channel_url, stream_url
+from tailrace.client.events import ChatEvent, Finish, Message, Snapshot, Text
 from tailrace.client.patience import Patience
 from tailrace.client.questions import Cancellation, ChatOptions, Question, question_body
 from tailrace.client.session import Exchange, Session, State
@@ -23,6 +23,7 @@ from tailrace.client.transport import (
     HOPELESS,
     TRANSIENT,
     UNLIMITED,
+    Headers,
     base_url,
     describe,
     plain_headers,
@@ -32,7 +33,7 @@ from tailrace.client.transport import (
 from tailrace.errors import Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
     from typing import Unpack
 
     from tailrace.client.notices import Notice
@@ -46,7 +47,9 @@ class Client:
     """A Tailrace server, seen from here.
 
     `url` is where it answers, with the path that stands before its own, if any. `headers` go with each
-    request, but never to another host that a redirect names. `http` may bring proxies or certificates;
+    request, but never to another host that a redirect names; a callable is asked for them before each
+    attempt. An OSError that it raises is one more failure of the connection, and the attempt is repeated;
+    anything else ends what was asked for. `http` may bring proxies or certificates;
     one that was given is not closed here. `sleep` takes seconds, `random` returns a float in [0, 1).
 
     Every method raises `RequestRefused` where the server refuses, and `Unreachable` where none answers.
@@ -56,14 +59,14 @@ class Client:
         self,
         url: str,
         *,
-        headers: Mapping[str, str] | None = None,
+        headers: Headers | None = None,
         patience: Patience | None = None,
         http: httpx2.Client | None = None,
         sleep: Callable[[float], None] = time.sleep,
         random: Callable[[], float] = system_random,
     ) -> None:
         self._base = base_url(url)
-        self._headers = plain_headers(headers)
+        self._headers = headers or {}
         self._patience = patience or Patience()
         self._http = http or httpx2.Client(limits=UNLIMITED)
         self._owned = http is None
@@ -72,21 +75,24 @@ class Client:
 
     def subscribe(
         self,
-        channel: str,
+        channel: str | Sequence[str],
         *,
         last_event_id: str | None = None,
         from_earliest: bool = False,
+        snapshot: bool = False,
+        events: Iterable[str] = (),
         attempts: int | None = None,
         watch: Callable[[Notice], None] | None = None,
     ) -> Events:
         """Follow a channel: its events in order, a `Gap` where some were lost, reconnecting for ever.
 
-        `channel` is a name, or a path or URL of any event stream. It starts with what comes next, after
-        `last_event_id`, or with all that is kept (`from_earliest`). It ends where the server says so
-        (204), or after so many `attempts` in a row that failed. `watch` is told about the connection.
+        `channel` is a name, several names (one connection for all), or a path or URL of any event stream. It starts
+        with what comes next, after `last_event_id`, with all that is kept (`from_earliest`) or with the channel's
+        state as an event `snapshot`. `events` keeps these types. It ends where the server says so (204), or after so
+        many `attempts` in a row that failed. `watch` is told about the connection.
         """
-        url = channel_url(self._base, channel, from_earliest=from_earliest)
-        exchange = Subscription(url, self._headers, watch)
+        url = stream_url(self._base, channel, from_earliest=from_earliest, snapshot=snapshot, events=events)
+        exchange = Subscription(url, watch)
         return Events(self._drive, self._session(exchange, attempts, watch, last_event_id or ""))
 
     def chat(
@@ -105,13 +111,24 @@ class Client:
         with each attempt.
         """
         body = question_body(message, options)
-        question = Question(self._base, self._headers, watch, body=body, key=idempotency_key or uuid4().hex)
+        question = Question(self._base, watch, body=body, key=idempotency_key or uuid4().hex)
         return Answer(self._drive, self._session(question, attempts, watch), question, self._cancel)
 
-    def attach(self, run: str, *, attempts: int | None = 6, watch: Callable[[Notice], None] | None = None) -> Answer:
-        """Follow an answer that was asked for elsewhere, from its start."""
-        question = Question(self._base, self._headers, watch, run=run)
-        return Answer(self._drive, self._session(question, attempts, watch), question, self._cancel)
+    def attach(
+        self,
+        run: str,
+        *,
+        last_event_id: str | None = None,
+        snapshot: bool = False,
+        attempts: int | None = 6,
+        watch: Callable[[Notice], None] | None = None,
+    ) -> Answer:
+        """Follow an answer that was asked for elsewhere: from its start, after `last_event_id`, or with what was
+        said so far as one `Snapshot`.
+        """
+        cursor = last_event_id or ""
+        question = Question(self._base, watch, run=run, midway=bool(cursor), snapshot=snapshot)
+        return Answer(self._drive, self._session(question, attempts, watch, cursor), question, self._cancel)
 
     def publish(
         self,
@@ -119,19 +136,39 @@ class Client:
         data: Any,
         *,
         event: str | None = None,
+        state: Literal["replace", "merge"] | None = None,
         idempotency_key: str | None = None,
         attempts: int | None = 6,
         watch: Callable[[Notice], None] | None = None,
     ) -> str:
         """Publish to a channel; return the event's id. A string is sent as its text, anything else as JSON.
 
-        An attempt that failed is repeated under the same key, so that the event is published once.
+        `state` has `data` replace the channel's state, or merges it in. An attempt that failed is repeated under the
+        same key, so that the event is published once.
         """
-        url = channel_url(self._base, channel)
-        publication = Publication(url, self._headers, data, event, idempotency_key or uuid4().hex)
+        options = {"event": event, "state": state}
+        publication = Publication(channel_url(self._base, channel), data, options, idempotency_key or uuid4().hex)
         for _ in self._drive(self._session(publication, attempts, watch)):
             pass
         return publication.id
+
+    def publish_all(
+        self,
+        events: Sequence[Mapping[str, Any]],
+        *,
+        idempotency_key: str | None = None,
+        attempts: int | None = 6,
+        watch: Callable[[Notice], None] | None = None,
+    ) -> Sequence[str]:
+        """Publish up to 1000 events in one call; return their ids in order.
+
+        Each is `{"channel", "data"}`, and `event` and `state` where it has them. Those of one channel are all there, or
+        none of them. An attempt that failed is repeated under the same key, so that nothing is published twice.
+        """
+        publications = Publications(self._base, events, idempotency_key or uuid4().hex)
+        for _ in self._drive(self._session(publications, attempts, watch)):
+            pass
+        return publications.ids
 
     def close(self) -> None:
         """Close all connections."""
@@ -152,17 +189,20 @@ class Client:
         )
 
     def _cancel(self, run: str) -> None:
-        for _ in self._drive(self._session(Cancellation(self._base, self._headers, run), 3, None)):
+        for _ in self._drive(self._session(Cancellation(self._base, run), 3, None)):
             pass
+
+    def _attempt_headers(self) -> dict[str, str]:
+        return plain_headers(self._headers() if callable(self._headers) else self._headers)
 
     def _drive(self, session: Session[E], opened: Callable[[], None] | None = None) -> Generator[E]:
         """Move bytes until the session is closed; yield its events, raise its error. `opened`: at each new stream."""
         while session.state is not State.CLOSED:
             if session.delay:
                 self._sleep(session.delay)
-            request = session.next_request()
-            limits = timeouts(self._patience, session.read_timeout)
             try:
+                request = session.next_request(None if session.redirected else self._attempt_headers())
+                limits = timeouts(self._patience, session.read_timeout)
                 with closing(self._http.send(prepare(self._http, request, limits), stream=True)) as response:
                     state = session.answered(response.status_code, response.headers)
                     limits["read"] = session.read_timeout
@@ -172,7 +212,7 @@ class Client:
                         if opened:
                             opened()
                         yield from _stream(session, response)
-            except TRANSIENT as error:
+            except (*TRANSIENT, OSError) as error:
                 session.lost(describe(error))
             except HOPELESS as error:
                 session.fail(Unreachable(describe(error)))
@@ -224,6 +264,7 @@ class Answer:
         cancel: Callable[[str], None],
     ) -> None:
         self._question = question
+        self._session = session
         self._cancel = cancel
         self._stop_due = False
         self._events = drive(session, self._opened)
@@ -232,6 +273,11 @@ class Answer:
     def run(self) -> str:
         """The run's id, empty until the server has named it."""
         return self._question.run
+
+    @property
+    def last_event_id(self) -> str:
+        """The id of the last event that was received: where `attach` goes on, once all of it is handed out."""
+        return self._session.cursor
 
     @property
     def text(self) -> str:
@@ -250,7 +296,7 @@ class Answer:
             yield event
 
     def __iter__(self) -> Iterator[str]:
-        return (event.text for event in self.events() if isinstance(event, Text))
+        return (event.text for event in self.events() if isinstance(event, Text | Snapshot))
 
     def stop(self) -> None:
         """Cancel the run; iterating then ends after what was said. Before the run is known, as soon as it is."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tailrace.client.patience import Patience
     from tailrace.client.requests import Request
 
@@ -17,6 +16,8 @@ __all__ = [
     "HOPELESS",
     "TRANSIENT",
     "UNLIMITED",
+    "AsyncHeaders",
+    "Headers",
     "base_url",
     "describe",
     "plain_headers",
@@ -35,6 +36,11 @@ TRANSIENT: Final = (
     httpx2.DecodingError,
 )
 """The connection failed, or the peer did: the next attempt may find another."""
+
+Headers = Mapping[str, str] | Callable[[], Mapping[str, str]]
+"""What goes with each request, or who is asked for it before each attempt: the place for a fresh token."""
+
+AsyncHeaders = Headers | Callable[[], Awaitable[Mapping[str, str]]]
 
 UNLIMITED: Final = httpx2.Limits(max_connections=None, max_keepalive_connections=20)
 """Every subscription holds a connection; the usual bound of 100 would let the 101st wait for ever."""
@@ -78,6 +84,8 @@ def prepare(http: httpx2.Client | httpx2.AsyncClient, request: Request, limits: 
 
 def describe(error: Exception) -> str:
     """Return what went wrong with a connection, in words for a person."""
+    if not isinstance(error, httpx2.HTTPError):
+        return f"there are no headers for the attempt: {str(error) or type(error).__name__}"
     if isinstance(error, httpx2.ConnectTimeout):
         return "the server did not accept the connection in time"
     if isinstance(error, httpx2.ReadTimeout):

@@ -11,7 +11,7 @@ from tailrace import __version__
 
 __all__ = ["tailrace"]
 
-_COMMANDS: Final = ("serve", "run", "chat", "tail", "publish")
+_COMMANDS: Final = ("serve", "run", "chat", "tail", "publish", "doctor", "key")
 
 
 class _Commands(click.Group):

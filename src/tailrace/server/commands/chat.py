@@ -10,10 +10,12 @@ import click
 from tailrace.client import ChatOptions, Restart, Text, Thinking
 from tailrace.errors import TailraceError
 from tailrace.server.commands.narrator import Narrator
-from tailrace.server.commands.target import connect, url_option
+from tailrace.server.commands.target import connect, target_options
 from tailrace.server.commands.terminal import ReaderGone, note, write
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tailrace.client import ChatEvent
     from tailrace.client.sync import Answer
 
@@ -23,14 +25,14 @@ __all__ = ["command"]
 @click.command("chat")
 @click.argument("message")
 @click.option("--model", help="The model to ask. [default: the server's choice]")
-@url_option
-def command(message: str, model: str | None, url: str) -> None:
+@target_options
+def command(message: str, model: str | None, url: str, key_file: Path | None) -> None:
     """Ask a model; MESSAGE may be - for standard input. Ctrl-C cancels the answer."""
     if message == "-":
         message = sys.stdin.read()
     options: ChatOptions = {"model": model} if model else {}
     narrator = Narrator("\n" if sys.stdout.isatty() else "")
-    with connect(url) as client, client.chat(message, watch=narrator, **options) as answer:
+    with connect(url, key_file) as client, client.chat(message, watch=narrator, **options) as answer:
         try:
             _show(answer)
         except (KeyboardInterrupt, ReaderGone):

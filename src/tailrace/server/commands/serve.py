@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from tailrace.errors import SettingsError
-from tailrace.server.commands.terminal import note
+from tailrace.server.logs import configure, say
 from tailrace.server.seat import Seat
 from tailrace.server.settings import Settings, load
 
@@ -43,8 +43,9 @@ def command(
         _check_same(settings, joins)
     elif workers > 1:
         _check_shared(settings, workers)
+    configure(settings.log, seat.process if seat is not None else "")
     for each in settings.notes if seat is None else ():
-        note(each)
+        say(each)
     if seat is None and workers > 1:
         from tailrace.server.supervisor import supervise  # noqa: PLC0415  # most serve alone
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 
 from tailrace.client import Gap, Message
 from tailrace.server.commands.narrator import Narrator, missed
-from tailrace.server.commands.target import connect, url_option
+from tailrace.server.commands.target import connect, target_options
 from tailrace.server.commands.terminal import note, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["command"]
 
@@ -19,11 +23,11 @@ __all__ = ["command"]
 @click.argument("target", metavar="URL_OR_CHANNEL")
 @click.option("--json", "as_json", is_flag=True, help="Print whole events, as JSON lines.")
 @click.option("--from-earliest", is_flag=True, help="Begin with all that is kept.")
-@url_option
-def command(target: str, as_json: bool, from_earliest: bool, url: str) -> None:
+@target_options
+def command(target: str, as_json: bool, from_earliest: bool, url: str, key_file: Path | None) -> None:
     """Print the events of a channel as they come, one a line, over any number of reconnects. Ctrl-C ends it."""
     with (
-        connect(url) as client,
+        connect(url, key_file, asked=target) as client,
         client.subscribe(target, from_earliest=from_earliest, watch=Narrator()) as events,
         suppress(KeyboardInterrupt),  # there is no other end to it, so that this one is no failure
     ):
