@@ -6,13 +6,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check bench chaos format setup clean
+.PHONY: run test check bench chaos format assets setup clean
 
 run: setup
 	$(BIN)/tailrace serve --port $(PORT) $(if $(CONFIG),--config $(CONFIG))
 
 test: setup
-	@scripts/system-packages chromium haproxy iproute2 nginx openssl redis-server redis-tools
+	@scripts/system-packages caddy chromium haproxy iproute2 nginx nodejs npm openssl redis-server redis-tools
+	@scripts/workerd
 	$(BIN)/pytest -n 3 --dist loadfile
 
 check: setup
@@ -21,20 +22,26 @@ check: setup
 	$(BIN)/mypy
 
 bench: setup
-	@scripts/system-packages gcc redis-server
+	@scripts/system-packages gcc nodejs npm redis-server
 	$(BIN)/python benchmarks/run.py
 
 # The long version of what `make test` does a little of: a hundred kills in the middle of writing, instances killed,
 # drained and restarted under hundreds of streams, and Redis away in every way (about 10 minutes).
 chaos: setup
-	@scripts/system-packages haproxy nginx redis-server redis-tools
+	@scripts/system-packages caddy haproxy nginx redis-server redis-tools
 	TAILRACE_CHAOS=1 $(BIN)/pytest tests/log/test_sqlite.py -k killed
 	TAILRACE_CHAOS=1 $(BIN)/pytest tests/server/test_fleet_crash.py tests/server/test_fleet_drain.py
 	TAILRACE_CHAOS=1 $(BIN)/pytest tests/server/test_rolling.py tests/server/test_redis_away.py
+	TAILRACE_CHAOS=1 $(BIN)/pytest tests/deploy/test_proxies.py -k 65
 
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# What our pages use is built from clients/js and committed, so that a server needs no Node.
+assets:
+	@scripts/system-packages nodejs npm
+	scripts/javascript
 
 setup: $(VENV)/.installed
 

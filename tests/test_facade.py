@@ -191,6 +191,29 @@ async def test_a_subscriber_gets_what_is_published_and_can_come_back() -> None:
             assert [event.id for event in await answer.events(2)] == [ready.id, first]
 
 
+async def test_several_channels_are_followed_on_one_connection_with_their_states() -> None:
+    tail = Tailrace()
+
+    async def board(request: Request) -> Any:
+        return tail.subscribe(request, ["prices", "news"])
+
+    async with Harness(Starlette(routes=[Route("/board", board)], lifespan=tail.lifespan)) as harness:
+        await tail.publish("prices", {"eur": 1}, state="replace")
+        await tail.publish("prices", {"usd": 2}, state="merge")
+        async with harness.stream("GET", "/board?snapshot=1") as answer:
+            _, snapshot = await answer.events(2)
+            states = {"news": {"state": None}, "prices": {"state": {"eur": 1, "usd": 2}}}
+            assert json.loads(snapshot.data) == {"channels": states}
+            await tail.publish("news", "text")
+            news = await answer.event()
+            assert json.loads(news.data) == {"channel": "news", "data": "text"}
+        await tail.publish("prices", 3)
+        async with harness.stream("GET", f"/board?last_event_id={news.id}") as answer:
+            resume, missed = await answer.events(2)
+            assert json.loads(resume.data)["recovered"] is True
+            assert json.loads(missed.data) == {"channel": "prices", "data": 3}
+
+
 async def test_a_name_that_is_none_is_a_problem() -> None:
     house = House()
     async with Harness(house.app) as harness:
@@ -224,6 +247,36 @@ async def test_a_store_that_is_away_is_a_problem_that_says_when_to_ask_again(mon
             assert int(answer.headers["retry-after"]) >= 2
         assert house.made == 0
         assert not house.tail.hub._tails
+
+
+async def test_a_process_that_is_full_says_when_to_ask_again_and_starts_nothing() -> None:
+    house = House(max_streams=1, max_runs=1)
+    async with Harness(house.app) as harness, harness.stream("GET", "/news/a") as reading:
+        cursor = (await reading.event()).id
+        for target in ("/chat", "/news/a", "/runs/x"):
+            answer = await harness.ask("GET", target)
+            assert (answer.status, json.loads(answer.body)["code"]) == (503, "overloaded")
+            assert 2 <= int(answer.headers["retry-after"]) <= 8
+        async with harness.stream("GET", "/news/a", headers={"last-event-id": cursor}) as answer:
+            (event,) = await answer.rest()
+        assert (event.event, data(event)) == ("reconnect", {"reason": "overloaded"})
+        assert house.made == 0
+        assert house.tail.counters.sum("limits.hit", "max_streams") == 4
+
+
+async def test_a_process_that_has_all_its_runs_shows_those_and_starts_no_more() -> None:
+    house = House(max_runs=1)
+    async with Harness(house.app) as harness, harness.stream("GET", "/chat") as first:
+        run = data(await first.event())["run"]
+        refused = await harness.ask("POST", "/chat")
+        assert (refused.status, json.loads(refused.body)["code"]) == (503, "overloaded")
+        async with harness.stream("GET", f"/runs/{run}") as viewer:
+            assert (await viewer.event()).event == "start"
+            house.go_on.set()
+            await first.rest()
+        async with harness.stream("POST", "/chat") as second:
+            assert (await second.event()).event == "start"
+        assert house.made == 2
 
 
 @pytest.mark.parametrize(
@@ -316,7 +369,10 @@ def test_a_store_that_this_release_does_not_know_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"grace": -1.0}, {"keep_ended": -1.0}, {"drain_timeout": float("nan")}, {"max_run_bytes": 0}, {"max_ahead": 0}],
+    [
+        *({"grace": -1.0}, {"keep_ended": -1.0}, {"drain_timeout": float("nan")}),
+        *({"max_run_bytes": 0}, {"max_ahead": 0}, {"max_streams": -1}, {"max_runs": -1}),
+    ],
 )
 def test_options_that_cannot_be_meant_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):

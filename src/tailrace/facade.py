@@ -17,38 +17,35 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from math import ceil
-from typing import Any
-from urllib.parse import parse_qs
+from typing import Any, TypeVar
 
-from tailrace.asgi import HEADERS, NO_CONTENT, EventStream, Message, Receive, Scope, Send, problem
-from tailrace.channels import Channels
+from tailrace.asgi import NO_CONTENT, EventStream, Scope, come_back, not_now, problem, reason_of
+from tailrace.asgi.cursor import cursor_of, query_of
+from tailrace.asgi.response import Answered, StreamResponse
+from tailrace.channels import Channels, Presence, StateChange
 from tailrace.clock import SYSTEM, Clock
-from tailrace.errors import InvalidName, MissingExtra, RunNotFound, StoreUnavailable
-from tailrace.hub import Departure, Dismissal, Hub, HubOptions, Reading, control
+from tailrace.errors import InvalidName, MissingExtra, Overloaded, RunNotFound, StoreUnavailable
+from tailrace.hub import Departure, Dismissal, Hub, HubOptions, Reading
 from tailrace.log import Coordination, Entry, MemoryCoordination, MemoryStore, Retention, Store
 from tailrace.log.address import StoreAddress
 from tailrace.log.fleet import Fleet
+from tailrace.log.measured import measure
 from tailrace.log.redis_address import RedisAddress
 from tailrace.observe import Counters
 from tailrace.runs import Producer, Runs, Summary, discard, interruption
 from tailrace.runs import RunOptions as _RunOptions
 from tailrace.signals import heard
 
-try:
-    from starlette.responses import Response as _Response
-except ImportError:
-    _Response = object  # type: ignore[assignment,misc]  # an answer is then a plain ASGI application
-
-__all__ = ["Options", "StreamResponse", "Tailrace", "cursor_of"]
+__all__ = ["Answered", "Options", "StreamResponse", "Tailrace", "cursor_of"]
 
 log = logging.getLogger("tailrace")
 
 _LAST_WORDS = 1.0  # seconds for what ends at the deadline to reach its viewers
 
-Answered = Callable[[Scope, Receive, Send], Awaitable[None]]
+Asked = TypeVar("Asked")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +56,8 @@ class Options:
     `grace`: how long a run goes on unwatched (None: to its end). `keep_ended`: how long an ended run can be
     read. `max_run_bytes`: how much a run may say, `max_ahead`: how much of that may be ahead of its quickest
     viewer before its producer has to wait. `drain_timeout`: how long leaving may take. `history`: what
-    channels keep. `prefix`: what the names of all that is kept in a shared store begin with.
+    channels keep. `prefix`: what the names of all that is kept in a shared store begin with. `max_streams` and
+    `max_runs`: how many of either this process takes on (0: any number).
     """
 
     heartbeat: float = 15.0
@@ -71,6 +69,8 @@ class Options:
     drain_timeout: float = 25.0
     history: Retention = field(default_factory=Retention)
     prefix: str = "tailrace"
+    max_streams: int = 0
+    max_runs: int = 0
 
     def __post_init__(self) -> None:
         """Refuse times and sizes that are none. Raises `ValueError`."""
@@ -81,6 +81,9 @@ class Options:
         for name in ("max_run_bytes", "max_ahead"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}")
+        for name in ("max_streams", "max_runs"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)}")
 
 
 class Tailrace:
@@ -96,13 +99,21 @@ class Tailrace:
         self._heartbeat = (b"tailrace-heartbeat", b"%g" % self.options.heartbeat)
         self.counters = Counters()
         self.draining = False
+        self.entering = 0
+        """Streams that are asked for and not begun yet."""
+        self.on_leaving: list[Callable[[], None]] = []
+        """Called when this process begins to leave: for connections that are more than one stream, or none yet."""
         self._started = False
         self._drain_task: asyncio.Task[None] | None = None
         hub_options = HubOptions(self.options.heartbeat, self.options.write_timeout, self.options.history)
         logs, coordination, fleet = _stored(StoreAddress.parse(store), self.options, clock)
+        if logs.kind != "memory":  # which answers in the very call
+            measure(logs, self.counters)
         self.hub = Hub(logs, hub_options, clock=clock, meter=self.counters)
-        self.runs = Runs(self.hub, coordination, fleet)
+        self.coordination = coordination
+        self.runs = Runs(self.hub, coordination, fleet, self.options.max_runs)
         self.channels = Channels(self.hub)
+        self.presence = Presence(self.hub, fleet, self.runs.instance.gone if self.runs.instance is not None else None)
 
     # What an application calls.
 
@@ -133,39 +144,62 @@ class Tailrace:
                 run = cursor.rpartition("-")[0]
             return await self.read_or_refuse(run, options.owner, cursor)
 
-        return StreamResponse(self, read)
+        return self._answer(read)
 
     def attach(self, request: Any, run: str, *, owner: object = None) -> StreamResponse:
         """Answer `request` with a run that was started before, from its start or its `Last-Event-ID`."""
         belongs_to = None if owner is None else str(owner)
-        return StreamResponse(self, lambda scope: self.runs.read(run, belongs_to, cursor_of(scope)))
+        return self._answer(lambda scope: self.runs.read(run, belongs_to, cursor_of(scope)))
 
-    def subscribe(self, request: Any, channel: str, *, events: Iterable[str] = ()) -> StreamResponse:
-        """Answer `request` with a channel's events, from its `Last-Event-ID` or from now on.
+    def subscribe(self, request: Any, channel: str | Sequence[str], *, events: Iterable[str] = ()) -> StreamResponse:
+        """Answer `request` with a channel's events, or those of several, from its `Last-Event-ID` or from now on.
 
-        `events` keeps these event types. What the client says in `from=earliest` is heard too.
+        `events` keeps these event types. What the client says in `from=earliest` and `snapshot=1` is heard too.
         """
         only = tuple(events)
 
         async def read(scope: Scope) -> Reading:
-            earliest = _query(scope).get("from") == ["earliest"]
-            return await self.channels.read(channel, cursor_of(scope), earliest=earliest, only=only)
+            query, cursor = query_of(scope), cursor_of(scope)
+            earliest, snapshot = query.get("from") == ["earliest"], query.get("snapshot") == ["1"]
+            if isinstance(channel, str):
+                return await self.channels.read(channel, cursor, earliest=earliest, snapshot=snapshot, only=only)
+            return await self.channels.read_several(channel, cursor, earliest=earliest, snapshot=snapshot, only=only)
 
-        return StreamResponse(self, read)
+        return self._answer(read)
 
     async def publish(
-        self, channel: str, data: object, *, event: str | None = None, idempotency_key: str | None = None
+        self,
+        channel: str,
+        data: object,
+        *,
+        event: str | None = None,
+        idempotency_key: str | None = None,
+        state: StateChange | None = None,
     ) -> str:
         """Publish to a channel; the event's id, once the store has it.
 
-        A string is sent as its text, anything else as compact JSON. Raises `InvalidName`, `InvalidEvent`,
-        `StoreUnavailable`.
+        A string is sent as its text, anything else as compact JSON. `state` changes the channel's state along with
+        it: `data` is the new one (`replace`), or a JSON merge patch for it (`merge`). Raises `InvalidName`,
+        `InvalidEvent`, `StoreUnavailable`.
         """
-        return str(await self.channels.publish(channel, data, event, idempotency_key))
+        return str(await self.channels.publish(channel, data, event, idempotency_key, state))
 
     async def cancel(self, run: str, *, owner: object = None) -> Summary:
         """Cancel a run and abort what produces it; one that has ended stays as it is. Raises `RunNotFound`."""
         return await self.runs.cancel(run, None if owner is None else str(owner))
+
+    def _answer(self, read: Callable[[Scope], Awaitable[Reading | None]]) -> StreamResponse:
+        return StreamResponse(lambda scope: self._look_up(scope, read))
+
+    async def _look_up(self, scope: Scope, read: Callable[[Scope], Awaitable[Reading | None]]) -> Answered:
+        try:
+            return self.respond(await self.enter(scope, read))
+        except (StoreUnavailable, Overloaded) as error:
+            return not_now(error) if cursor_of(scope) is None else self.come_back(*reason_of(error))
+        except RunNotFound:
+            return problem(404, "not_found", "There is no such run.")
+        except InvalidName as error:
+            return problem(422, "invalid_name", str(error))
 
     # What our own server uses beside that.
 
@@ -186,29 +220,38 @@ class Tailrace:
             refused = await self.runs.refuse(self.run_options(owner=owner))
             return await self.runs.read(refused.id, owner, cursor)
 
-    def respond(self, reading: Reading | None) -> Answered:
-        """A reading as an answer; None is a resume that has everything."""
+    @property
+    def is_full(self) -> bool:
+        """Whether this process has all the streams that it takes on."""
+        most = self.options.max_streams
+        return most > 0 and len(self.hub.subscriptions) + self.entering >= most
+
+    async def enter(self, request: Asked, answer: Callable[[Asked], Awaitable[Result]]) -> Result:
+        """What `answer` makes of a request for a stream, which counts from now on. Raises `Overloaded`."""
+        if self.is_full:
+            self.counters.add("limits.hit", 1, ("max_streams",))
+            raise Overloaded("streams")
+        self.entering += 1
+        try:
+            return await answer(request)
+        finally:
+            self.entering -= 1
+
+    def respond(self, reading: Reading | None, until: float | None = None) -> Answered:
+        """A reading as an answer; None is a resume that has everything.
+
+        `until` is when the reader's right to it ends, in Unix seconds: it is told then, and sent away.
+        """
         if reading is None:
             return NO_CONTENT
         headers = [self._heartbeat]
         if not reading.lasting:
             headers.append((b"tailrace-run", reading.tail.epoch.encode()))
-        return EventStream(reading, headers)
+        return EventStream(reading, headers, until)
 
-    def come_back(self) -> Answered:
-        """Answer a resume while the store is away: a stream that says so, and ends.
-
-        A native `EventSource` gives up for good on a 503; told this, it comes back with its cursor.
-        """
-        retry = random.randint(1000, 3000)  # noqa: S311  # spreads reconnects, keeps no secret
-        block = control("reconnect", {"reason": "unavailable"}, retry=retry)
-
-        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-            headers = [*HEADERS, self._heartbeat]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": block})
-
-        return answer
+    def come_back(self, reason: str = "unavailable", seconds: float = 1.0) -> Answered:
+        """Answer a resume that cannot be served now, as while the store is away: it is to come back in `seconds`."""
+        return come_back(reason, seconds, [self._heartbeat])
 
     # Coming and going.
 
@@ -217,6 +260,7 @@ class Tailrace:
         if not self._started:
             await self.hub.store.open()
             await self.runs.join()
+            self.presence.start()
             self._started = True
 
     async def drain(self, patience: float | None = None) -> None:
@@ -232,6 +276,8 @@ class Tailrace:
         deadline = self.hub.clock.monotonic() + window
         self.draining = True
         self.runs.suspend_grace()
+        for call in self.on_leaving:
+            call()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.runs.leave(), window)
         departure = Departure(self.hub, _goodbye, window / 2)
@@ -256,6 +302,7 @@ class Tailrace:
         """End what is left as interrupted, and let go of everything."""
         await self.runs.close(_LAST_WORDS)
         self.hub.abort_all()
+        await self.presence.close(_LAST_WORDS)
         self.hub.wheel.close()
         self._started = False
         await self.hub.store.close()
@@ -309,76 +356,6 @@ def _in_redis(address: RedisAddress, options: Options, clock: Clock) -> tuple[St
         raise MissingExtra("the Redis store", "redis") from missing
     store = RedisStore(address, options.prefix, options.history, clock)
     return store, store.coordination, store.fleet
-
-
-class StreamResponse(_Response):
-    """An answer that is looked up when it is sent: a stream, a 204, or a problem.
-
-    Headers and cookies that an application sets on it are sent along. Its `background` task runs when the
-    answer is on its way: on the direct lane that is when the connection was handed over.
-    """
-
-    def __init__(self, tailrace: Tailrace, read: Callable[[Scope], Awaitable[Reading | None]]) -> None:
-        if _Response is not object:
-            super().__init__(media_type="text/event-stream")
-            del self.headers["content-length"]
-        self._tailrace = tailrace
-        self._read = read
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. HEAD gets no stream, and starts nothing."""
-        answer = await self._look_up(scope)
-        await answer(scope, receive, _adding(getattr(self, "raw_headers", ()), send))
-        background = getattr(self, "background", None)
-        if background is not None:
-            await background()
-
-    async def _look_up(self, scope: Scope) -> Answered:
-        if scope["method"] == "HEAD":
-            return problem(405, "method_not_allowed", "This is a stream; HEAD has none.")
-        try:
-            return self._tailrace.respond(await self._read(scope))
-        except StoreUnavailable as error:
-            return unavailable(error) if cursor_of(scope) is None else self._tailrace.come_back()
-        except RunNotFound:
-            return problem(404, "not_found", "There is no such run.")
-        except InvalidName as error:
-            return problem(422, "invalid_name", str(error))
-
-
-def unavailable(error: StoreUnavailable) -> Answered:
-    """Say that the store cannot be asked now, and when to come again."""
-    return problem(503, "store_unavailable", str(error), headers={"retry-after": str(ceil(error.retry_after))})
-
-
-def _adding(headers: Iterable[tuple[bytes, bytes]], send: Send) -> Send:
-    """Add an application's own headers to whatever is answered; what a stream is, they do not say."""
-    own = [(name, value) for name, value in headers if name not in {b"content-type", b"content-length"}]
-    if not own:
-        return send
-
-    async def added(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            message["headers"] = [*message["headers"], *own]
-        await send(message)
-
-    return added
-
-
-def cursor_of(scope: Scope) -> str | None:
-    """The cursor that a request brings: the `Last-Event-ID` header, else `last_event_id` in the query.
-
-    An empty one is none: it is what a client has before its first id.
-    """
-    for name, value in scope["headers"]:
-        if name == b"last-event-id" and value:
-            return bytes(value).decode(errors="replace")  # UTF-8 by the HTML standard, not latin-1
-    values = _query(scope).get("last_event_id")
-    return values[0] or None if values else None
-
-
-def _query(scope: Scope) -> dict[str, list[str]]:
-    return parse_qs(scope["query_string"].decode(errors="replace"), keep_blank_values=True)
 
 
 def _goodbye() -> Dismissal:

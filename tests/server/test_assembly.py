@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from tailrace.log import Retention
 from tailrace.server.assembly import assemble
@@ -14,6 +15,7 @@ from tailrace.server.lifecycle import config_of
 from tailrace.server.settings import Settings, load
 from tailrace.testing import Harness
 from tailrace.web.health import RequestCounter
+from tailrace.web.identity import whoever
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
@@ -23,7 +25,7 @@ FILE = """
 heartbeat = 3
 write_timeout = 7
 drain_timeout = 9
-trusted_proxies = ["10.0.0.0/8"]
+trusted_proxies = ["10.1.2.3/8", "::1"]
 [chat]
 grace = 0.1
 max_run_bytes = 5000
@@ -56,8 +58,33 @@ async def test_times_and_bounds_are_handed_on(settings: Settings) -> None:
 def test_proxies_are_handed_on(settings: Settings) -> None:
     config = config_of("json:loads", settings)
     assert config.proxy_headers
-    assert config.forwarded_allow_ips == ["10.0.0.0/8"]
+    assert config.forwarded_allow_ips == ["10.0.0.0/8", "::1"]
     assert not config_of("json:loads", Settings()).proxy_headers
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "address"),
+    [
+        ("10.9.9.9", "198.51.100.1", "198.51.100.1"),
+        ("10.9.9.9", "203.0.113.9, 198.51.100.1, 10.3.3.3", "198.51.100.1"),
+        ("::1", "10.0.0.1, ::1", "10.0.0.1"),
+        ("198.51.100.7", "203.0.113.9", "198.51.100.7"),
+        ("11.0.0.1", "203.0.113.9", "11.0.0.1"),
+    ],
+)
+async def test_an_address_is_the_last_one_that_a_trusted_proxy_vouches_for(
+    settings: Settings, peer: str, forwarded: str, address: str
+) -> None:
+    seen: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(whoever(scope).address)
+
+    headers = [(b"x-forwarded-for", forwarded.encode())]
+    scope: Any = {"type": "http", "client": (peer, 1), "headers": headers}
+    trusted = config_of("json:loads", settings).forwarded_allow_ips
+    await ProxyHeadersMiddleware(app, trusted)(scope, None, None)  # type: ignore[arg-type]
+    assert seen == [address]
 
 
 @pytest.mark.parametrize("asked", [{}, {"grace": 600}])

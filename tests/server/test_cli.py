@@ -17,7 +17,7 @@ import pytest
 
 from tailrace.client import Client
 from tailrace.server import cli
-from tailrace.server.commands import target
+from tailrace.server.commands import serve, target
 from tailrace.server.settings import Settings
 from tests.support.scripted import Reply, ScriptedServer, problem, refused_url, stream
 
@@ -68,6 +68,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     lifecycle: Any = ModuleType("tailrace.server.lifecycle")
     lifecycle.serve = lifecycle.run = record
     monkeypatch.setitem(sys.modules, "tailrace.server.lifecycle", lifecycle)
+    monkeypatch.setattr(serve, "configure", lambda *_: None)  # logging is the tests' own
     return calls
 
 
@@ -81,10 +82,12 @@ def spawned() -> Iterator[list[subprocess.Popen[str]]]:
         process.communicate()
 
 
-def spawn(processes: list[subprocess.Popen[str]], *arguments: str) -> subprocess.Popen[str]:
+def spawn(processes: list[subprocess.Popen[str]], *arguments: str, stdin: Any = None) -> subprocess.Popen[str]:
     pipe = subprocess.PIPE
     command = [sys.executable, "-m", "tailrace", *arguments]
-    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=os.environ | {"LANG": "C"})
+    process = subprocess.Popen(
+        command, stdin=stdin or pipe, stdout=pipe, stderr=pipe, text=True, env=os.environ | {"LANG": "C"}
+    )
     processes.append(process)
     return process
 
@@ -284,6 +287,11 @@ class TestTerminal:
         assert err.startswith("\x1b[2m") is dim
 
 
+def several(count: int) -> Reply:
+    ids = [{"channel": "logs", "id": f"e-{number}"} for number in range(count)]
+    return Reply(200, {"content-type": "application/json"}, json.dumps({"events": ids}).encode())
+
+
 class TestPublish:
     def test_one_event_is_published_and_its_id_printed(self, tailrace: Command) -> None:
         with ScriptedServer(PUBLISHED) as server:
@@ -293,22 +301,50 @@ class TestPublish:
 
     def test_each_line_of_stdin_is_an_event_in_order_and_once(self, spawned: list[subprocess.Popen[str]]) -> None:
         away = problem(503, "unavailable", retry_after="0")
-        replies = (PUBLISHED, away, Reply(0, then="reset"), PUBLISHED, PUBLISHED)
+        replies = (PUBLISHED, away, Reply(0, then="reset"), several(2))
         with ScriptedServer(*replies) as server:
-            process = spawn(spawned, "publish", "logs", "-", "--url", server.url)
+            process = spawn(spawned, "publish", "logs", "-", "--event", "line", "--url", server.url)
             assert process.stdin is not None
             process.stdin.write("one\n")
             process.stdin.flush()
             server.wait_for(1)  # a line is published when it is there, not when the input ends
             out, err = process.communicate("two\n\n", timeout=20)
-        bodies = [json.loads(seen.body) for seen in server.seen]
-        assert [body["data"] for body in bodies] == ["one", "two", "two", "two", ""]
-        assert len({body["idempotency_key"] for body in bodies}) == 3
+        first, *rest = [json.loads(seen.body) for seen in server.seen]
+        assert (server.seen[0].target, first["data"], first["event"]) == ("/events/logs", "one", "line")
+        assert [seen.target for seen in server.seen[1:]] == ["/events"] * 3
+        assert rest[0] == rest[1] == rest[2]
+        assert rest[0]["events"] == [{"channel": "logs", "data": data, "event": "line"} for data in ("two", "")]
+        assert rest[0]["idempotency_key"] != first["idempotency_key"]
         assert (process.returncode, out) == (0, "")
         assert "503 unavailable" in err
 
     def test_a_line_that_is_too_large_is_skipped_and_told(self, spawned: list[subprocess.Popen[str]]) -> None:
-        with ScriptedServer(problem(413, "too_large"), PUBLISHED) as server:
+        too_large = problem(413, "too_large")
+        with ScriptedServer(too_large, PUBLISHED, too_large, PUBLISHED) as server:
             process = spawn(spawned, "publish", "logs", "-", "--url", server.url)
-            _, err = process.communicate("one\ntwo\n", timeout=20)
-        assert (process.returncode, err) == (1, "line 1 is larger than the server takes: skipped\n")
+            _, err = process.communicate("one\ntwo\nthree", timeout=20)
+        assert (process.returncode, err) == (1, "line 2 is larger than the server takes: skipped\n")
+        assert [json.loads(seen.body).get("data") for seen in server.seen] == [None, "one", "two", "three"]
+
+    def test_an_application_that_takes_events_elsewhere_is_given_them_one_by_one(
+        self, spawned: list[subprocess.Popen[str]]
+    ) -> None:
+        with ScriptedServer(PUBLISHED, PUBLISHED) as server:
+            process = spawn(spawned, "publish", "/prices", "-", "--url", server.url)
+            process.communicate("one\ntwo\n", timeout=20)
+        assert [(seen.target, json.loads(seen.body)["data"]) for seen in server.seen] == [
+            ("/prices", "one"),
+            ("/prices", "two"),
+        ]
+
+    def test_many_lines_are_few_calls_and_bytes_that_are_no_text_do_not_stop_it(
+        self, spawned: list[subprocess.Popen[str]], tmp_path: Path
+    ) -> None:
+        (tmp_path / "in").write_bytes(b"\xff\r\n" + b"".join(b"%d\n" % number for number in range(2999)))
+        replies: list[Any] = [lambda seen: several(len(json.loads(seen.body)["events"]))] * 20
+        with ScriptedServer(*replies) as server, (tmp_path / "in").open() as lines:
+            process = spawn(spawned, "publish", "logs", "-", "--url", server.url, stdin=lines)
+            assert process.wait(20) == 0
+        said = [event["data"] for seen in server.seen for event in json.loads(seen.body)["events"]]
+        assert said == ["\ufffd", *map(str, range(2999))]
+        assert len(server.seen) < 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import ssl
 import subprocess
@@ -10,8 +11,11 @@ from typing import Any
 
 import pytest
 from starlette.middleware import Middleware
+from uvicorn.config import Config
+from uvicorn.server import ServerState
 
 from tailrace import Options
+from tailrace.server.protocol import LaneProtocol
 from tests.support.hosted import Hosted, Loop, until
 from tests.support.prices import Prices
 from tests.support.raw import Raw
@@ -176,7 +180,7 @@ def test_a_reader_that_takes_nothing_is_cut_without_the_lane_too(loop: Loop) -> 
         raw.head()
         raw.event()
         hosted.call(prices.publish(*["x" * 50_000] * 20))
-        until(lambda: prices.tail.counters["cuts.write_timeout"] == 1)
+        until(lambda: prices.tail.counters.sum("cuts", "write_timeout") == 1)
         until(lambda: not hosted.connections and not hosted.tasks, timeout=2)
         assert not any(hosted.call(prices.left()).values())
 
@@ -198,3 +202,102 @@ def test_an_application_that_answers_something_else_than_it_offered_is_passed_on
         assert gzip.decompress(raw.read()) == b"other"
         assert raw.complete
         assert prices.tail.counters["streams.direct"] == 0
+
+
+# How many writes an answer takes: each wakes the reader up.
+
+
+class Writes:
+    """Stands where a connection's transport would; keeps each write."""
+
+    def __init__(self) -> None:
+        self.each: list[bytes] = []
+        self.closed = False
+
+    def get_extra_info(self, name: str) -> None:
+        return None
+
+    def write(self, data: bytes) -> None:
+        self.each.append(data)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def resume_reading(self) -> None:
+        """Go on: nothing is read here."""
+
+    pause_reading = resume_reading
+
+
+WHOLE = {"type": "http.response.start", "status": 200, "headers": [(b"Content-Length", b"5")]}
+
+
+async def _written(request: bytes, *messages: dict[str, Any], hold: bool = False) -> list[bytes]:
+    """What is written for `request`, piece by piece, where the application sends `messages`."""
+    answered = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            if hold:
+                scope["extensions"]["tailrace.direct"].hold()
+            for message in messages:
+                await send(message)
+        finally:
+            answered.set()
+
+    config = Config(app, http=LaneProtocol, server_header=False, date_header=False)
+    config.load()
+    protocol, writes = LaneProtocol(config, ServerState(), {}), Writes()
+    protocol.connection_made(writes)  # type: ignore[arg-type]
+    protocol.data_received(request + b" / HTTP/1.1\r\nHost: x\r\n\r\n")
+    await answered.wait()
+    await asyncio.sleep(0)
+    protocol.connection_lost(None)
+    return writes.each
+
+
+@pytest.mark.anyio
+async def test_an_answer_that_says_how_long_it_is_leaves_in_one_write() -> None:
+    body = {"type": "http.response.body", "body": b"12345"}
+    (answer,) = await _written(b"GET", WHOLE, body)
+    assert answer.endswith(b"ength: 5\r\n\r\n12345")
+
+
+@pytest.mark.anyio
+async def test_a_stream_whose_end_is_known_already_leaves_in_one_write() -> None:
+    start = {**WHOLE, "headers": []}
+    body = {"type": "http.response.body", "body": b"12345"}
+    (answer,) = await _written(b"GET", start, body, hold=True)
+    assert answer.endswith(b"chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n")
+
+
+@pytest.mark.anyio
+async def test_the_head_of_any_other_stream_waits_for_nothing() -> None:
+    start = {**WHOLE, "headers": []}
+    first = {"type": "http.response.body", "body": b"12345", "more_body": True}
+    head, chunk, *_ = await _written(b"GET", start, first, {"type": "http.response.body"})
+    assert head.endswith(b"chunked\r\n\r\n")
+    assert chunk == b"5\r\n12345\r\n"
+
+
+@pytest.mark.anyio
+async def test_a_large_body_is_not_copied_to_its_head() -> None:
+    large = b"x" * 100_000
+    start = {**WHOLE, "headers": [(b"content-length", b"100000")]}
+    _, body = await _written(b"GET", start, {"type": "http.response.body", "body": large})
+    assert body is large
+
+
+@pytest.mark.anyio
+async def test_a_request_for_the_head_alone_gets_it() -> None:
+    (head,) = await _written(b"HEAD", WHOLE, {"type": "http.response.body", "body": b""})
+    assert head.endswith(b"ength: 5\r\n\r\n")
+
+
+@pytest.mark.anyio
+async def test_a_body_longer_than_it_said_is_not_sent_but_its_head_is() -> None:
+    (head,) = await _written(b"GET", WHOLE, {"type": "http.response.body", "body": b"123456"})
+    assert head.endswith(b"ength: 5\r\n\r\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import signal
 import socket
 import subprocess
@@ -175,7 +176,8 @@ def test_a_port_that_is_taken_is_one_clear_line_and_exit_code_2() -> None:
         command = [sys.executable, "-m", "tailrace", "serve", "--port", str(port)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 2
-    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("default model")]
+    *notes, line = done.stderr.splitlines()
+    assert all(json.loads(note)["level"] == "info" for note in notes)
     assert line == f"tailrace: 127.0.0.1:{port} is taken by another process; choose another with --port"
 
 

@@ -19,6 +19,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import Server, ServerState
 
 from tests.support.server import ROOT
@@ -92,6 +93,15 @@ def test_the_installed_uvicorn_is_in_the_range_that_was_looked_at() -> None:
         (FlowControl, "resume_reading", []),
         (FlowControl, "pause_writing", []),
         (FlowControl, "resume_writing", []),
+        (WebSocketsSansIOProtocol, "connection_lost", ["exc"]),
+        (WebSocketsSansIOProtocol, "data_received", ["data"]),
+        (WebSocketsSansIOProtocol, "handle_connect", ["event"]),
+        (WebSocketsSansIOProtocol, "handle_parser_exception", []),
+        (WebSocketsSansIOProtocol, "pause_writing", []),
+        (WebSocketsSansIOProtocol, "resume_writing", []),
+        (WebSocketsSansIOProtocol, "send", ["message"]),
+        (WebSocketsSansIOProtocol, "send_receive_event_to_app", []),
+        (WebSocketsSansIOProtocol, "shutdown", []),
         (Server, "capture_signals", []),
         (Server, "handle_exit", ["sig", "frame"]),
         (Server, "serve", ["sockets"]),

@@ -68,6 +68,7 @@ class TestDefaults:
             "cors_origins": (),
             "trusted_proxies": (),
             "allowed_hosts": (),
+            "demo": "auto",
         }
         assert (Store().url, Store().prefix) == ("memory://", "tailrace")
         assert (Chat().grace, Chat().max_run_bytes, Chat().keep_ended) == (10, 8_388_608, 900)
@@ -98,7 +99,8 @@ class TestDefaults:
         assert list(read(LOCAL, {"OPENAI_API_KEY": "sk-1"}).providers) == ["local"]
 
     def test_a_default_that_was_chosen_by_the_operator_needs_no_note(self, read: Read) -> None:
-        assert read("[chat]\ndefault_model = 'demo'").notes == ()
+        (note,) = read("[chat]\ndefault_model = 'demo'").notes
+        assert note.startswith("no credential is required")
 
     def test_the_first_named_model_is_the_default(self, read: Read) -> None:
         settings = read("[models.smart]\ntargets = [{ provider = 'demo', model = 'demo' }]")
@@ -160,8 +162,9 @@ class TestRefusals:
             ("[store]\nurl = 'sqlite://x.db'", "[store] url: expected memory://, sqlite:///relative/path.db, "),
             ("[store]\nurl = 'mysql://h'", "[store] url: expected memory://, sqlite:///relative/path.db, "),
             ("[store]\nprefix = '{'", "[store] prefix: expected 1 to 64 of A-Z a-z 0-9 . _ : -; got '{'"),
-            ("[auth]\nrequired = true", "[auth] is not in this release"),
-            ("[limits]\nfail = 'local'", "[limits] is not in this release"),
+            ("[limits]\nfail = 'shut'", "[limits] fail: expected one of open, closed, local; got 'shut'"),
+            ("[limits]\nmax_streams = -1", "[limits] max_streams: expected `int` >= 0, got -1"),
+            ("[limits]\nrequests_per_hour = 1", "[limits]: unknown key 'requests_per_hour'"),
             ("[chat]\ndefault_model = 'x'", "[chat] default_model: nothing answers to 'x'; known: demo, demo/<model>"),
             ("[serv", "t.toml: not valid TOML"),
             ("[providers]\na = 1", "[providers.a]: expected a table of keys, got 1"),
@@ -219,8 +222,10 @@ class TestRefusals:
             ("TAILRACE_SERVER_PORT", "", "TAILRACE_SERVER_PORT: expected `int`, got ''"),
             ("TAILRACE_SERVER_PROT", "1", "[server] has no key 'prot' (did you mean TAILRACE_SERVER_PORT?)"),
             ("TAILRACE_STORAGE_URL", "x", "TAILRACE_STORAGE_URL: unknown section (did you mean TAILRACE_STORE_URL?)"),
-            ("TAILRACE_AUTH_REQUIRED", "true", "TAILRACE_AUTH_REQUIRED: [auth] is not in this release"),
-            ("TAILRACE_LIMITS_FAIL", "local", "TAILRACE_LIMITS_FAIL: [limits] is not in this release"),
+            ("TAILRACE_AUTH_REQUIRED", "maybe", "TAILRACE_AUTH_REQUIRED: expected true or false, got 'maybe'"),
+            ("TAILRACE_AUTH_REQUIRE", "x", "[auth] has no key 'require' (did you mean TAILRACE_AUTH_REQUIRED?)"),
+            ("TAILRACE_AUTH_KEYS", "[]", "TAILRACE_AUTH_KEYS: [auth] is set in a settings file only"),
+            ("TAILRACE_LIMITS_FAIL", "x", "TAILRACE_LIMITS_FAIL: expected one of open, closed, local; got 'x'"),
             ("TAILRACE_PROVIDERS_A_KIND", "x", "[providers] is set in a settings file only"),
             ("TAILRACE_SERVER_CORS_ORIGINS", "[1]", "TAILRACE_SERVER_CORS_ORIGINS: expected `str`, got '[1]'"),
             ("TAILRACE_SERVER_CORS_ORIGINS", "[1", "TAILRACE_SERVER_CORS_ORIGINS: expected a list, as JSON or with"),

@@ -67,7 +67,7 @@ def test_each_default_is_the_documented_one(read: Read) -> None:
 
 
 def test_what_is_set_reaches_the_gateway(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tailrace.server.assembly.create_app", lambda tailrace, gateway, *_: gateway)
+    monkeypatch.setattr("tailrace.server.assembly.create_app", lambda tailrace, gateway, *_, **__: gateway)
     built: Any = assemble(read(FULL))[1]
     opus, gpt, mini = Target("claude", "opus"), Target("gpt", "4o"), Target("gpt", "mini")
     policy = Policy(retries=2, on_disconnect="finish", after_content="continue")

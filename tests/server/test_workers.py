@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -280,23 +281,27 @@ def test_a_reload_onto_another_store_is_refused_since_the_workers_would_have_two
         assert workers_of(server) == before
 
 
-def test_what_a_worker_says_begins_with_its_name(redis: RedisServer, upstream: Upstream) -> None:
-    upstream.default = Script(pieces=tuple("abcdefghijkl"), delay=1.0)
+def test_each_line_of_a_worker_has_its_name(redis: RedisServer, upstream: Upstream) -> None:
+    upstream.default = Script(fault="stall", after=1)  # goes on until it is told to, however slow this machine is
     with served(redis, 2, upstream) as server, server.open("POST", "/api/chat", body=ASK) as raw:
         raw.event()
         workers = workers_of(server)
         server.signal(signal.SIGHUP)
-        server.wait_said("reloaded: all workers are new", 30)
-        server.wait_said("leaving", 10)
-        (line,) = [line for line in server.said.splitlines() if "leaving" in line]
-        found = re.fullmatch(r"worker [12] \(process (\d+)\) is leaving: 1 answer goes on for at most 25 s", line)
+        server.wait_said("leaving", 60)
+        upstream.resume()
+        server.wait_said("reloaded: all workers are new", 60)
+        (line,) = [line for line in map(json.loads, server.said.splitlines()) if "leaving" in line["message"]]
+        name = line["process"]
+        assert line["message"] == f"{name} is leaving: 1 answer goes on for at most 25 s"
+        found = re.fullmatch(r"worker [12] \(process (\d+)\)", name)
         assert found is not None, line
         assert int(found[1]) in workers
         redis.freeze()
         server.wait_said("the store is away", 20)
         redis.thaw()
-        lines = [line for line in server.said.splitlines() if "the store is away" in line]
-        assert all(re.match(r"worker [12] \(process \d+\): [A-Z]+: ", line) for line in lines), lines
+        lines = [line for line in map(json.loads, server.said.splitlines()) if "the store is away" in line["message"]]
+        assert lines
+        assert all(re.fullmatch(r"worker [12] \(process \d+\)", line["process"]) for line in lines), lines
         raw.close()
 
 

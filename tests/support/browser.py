@@ -1,4 +1,4 @@
-"""A real browser on the chat page: Debian's Chromium, driven by Playwright.
+"""A real browser on our pages: Debian's Chromium, driven by Playwright.
 
 async with chromium() as browser, window(browser, server.url) as page:
     ...
@@ -16,6 +16,9 @@ import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 __all__ = ["CHROMIUM", "chromium", "window"]
+
+_CHAT = "#composer [name=send]:disabled"
+"""Of the chat page, when its scripts run: then there is nothing to send, and the button says so."""
 
 CHROMIUM = shutil.which("chromium")
 """Where it is; None where it is not installed."""
@@ -55,8 +58,10 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 @asynccontextmanager
-async def window(browser: Browser, url: str, *, accept: Iterable[str] = (), **options: Any) -> AsyncIterator[Page]:
-    """Open the chat page at `url` in a window of its own, with nothing kept from others.
+async def window(
+    browser: Browser, url: str, *, accept: Iterable[str] = (), ready: str = _CHAT, **options: Any
+) -> AsyncIterator[Page]:
+    """Open the page at `url` in a window of its own, with nothing kept from others; `ready` is there once it is.
 
     Whatever the page complains about fails the test, but for complaints that contain one of `accept`:
     the browser itself logs each request that fails.
@@ -69,7 +74,7 @@ async def window(browser: Browser, url: str, *, accept: Iterable[str] = (), **op
     page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     try:
-        await _load(page, url)
+        await _load(page, url, ready)
         yield page
     finally:
         await context.close()
@@ -77,12 +82,12 @@ async def window(browser: Browser, url: str, *, accept: Iterable[str] = (), **op
     assert not unexpected, unexpected
 
 
-async def _load(page: Page, url: str) -> None:
-    """Load the chat page until its scripts run: then there is nothing to send, and the button says so."""
+async def _load(page: Page, url: str, ready: str) -> None:
+    """Load a page until its scripts run."""
     for attempts_left in (2, 1, 0):
         await page.goto(url)
         try:
-            await expect(page.get_by_role("button", name="Send")).to_be_disabled(timeout=_LOADS_WITHIN)
+            await expect(page.locator(ready)).to_be_attached(timeout=_LOADS_WITHIN)
         except AssertionError:
             if not attempts_left:
                 raise

@@ -18,8 +18,9 @@ class Fault:
 
     `scripts` are the upstream's answers: one alone goes on for ever, after several all is well; with `off` nobody
     listens there. `error` is the type and `status` the HTTP status that a caller gets in the end, None and 200 where
-    there is an answer. `begun` says that the answer had begun, `own` that the request itself is at fault, so that
-    nobody else is asked. `tries` is how often the upstream is asked.
+    there is an answer; `code` is the provider's own word for it, where it gave one. `begun` says that the answer had
+    begun, `own` that the request itself is at fault, so that nobody else is asked. `tries` is how often the upstream
+    is asked.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Fault:
     begun: bool = False
     own: bool = False
     off: bool = False
+    code: str | None = None
 
     @property
     def row(self) -> str:
@@ -37,7 +39,7 @@ class Fault:
         if self.error is None:
             streaming = whole = fallback = "answered"
         else:
-            whole = f"{self.status} `{self.error}`"
+            whole = f"{self.status} `{self.code or self.error}`"
             streaming = f"error event `{self.error}`" if self.begun else whole
             fallback = "the same" if self.begun or self.own else "answered"
         return f"| {self.name} | {self.tries} | {streaming} | {whole} | {fallback} |"
@@ -73,8 +75,22 @@ FAULTS = (
     ),
     Fault("begins late, within `first_token`", (Script(first_delay=PATIENCE / 3),)),
     Fault("fails and is well in turns", (Script(fault="reset before head"), _WELL) * 2, tries=2),
-    Fault("says 400: context too long", (Script(status=400, body=_TOO_LONG),), "provider_rejected", 400, own=True),
-    Fault("says 400: content filtered", (Script(status=400, body=_FILTERED),), "provider_rejected", 400, own=True),
+    Fault(
+        "says 400: context too long",
+        (Script(status=400, body=_TOO_LONG),),
+        "provider_rejected",
+        400,
+        own=True,
+        code="context_length_exceeded",
+    ),
+    Fault(
+        "says 400: content filtered",
+        (Script(status=400, body=_FILTERED),),
+        "provider_rejected",
+        400,
+        own=True,
+        code="content_filter",
+    ),
     Fault("says 401 or 403: our key", (Script(status=401),), "provider_auth", 502),
     Fault("sends what is no event stream", (Script(content_type="text/html"),), "provider_malformed", 502),
     Fault("compresses its stream (gzip)", (Script(gzip=True),)),

@@ -31,7 +31,7 @@ from tests.support.server import Server
 from tests.support.upstream import Seen, Upstream
 from tests.support.upstream_frames import Script
 
-__all__ = ["CHAOS", "STREAM", "Answers", "Fleet"]
+__all__ = ["CHAOS", "STREAM", "Answers", "Fleet", "question_of"]
 
 CHAOS = bool(os.environ.get("TAILRACE_CHAOS"))
 """Whether the tests run at their full size (`make chaos`)."""
@@ -52,6 +52,9 @@ grace = {grace}
 kind = "anthropic"
 base_url = "{upstream}"
 timeouts = {{ connect = 5, first_token = 60, idle = 120, total = 600 }}
+[providers.responses]
+kind = "openai-responses"
+base_url = "{upstream}/v1"
 """
 
 
@@ -179,5 +182,5 @@ class Fleet:
 
 def question_of(seen: Seen) -> str:
     """The question that a request to the model brings."""
-    content = seen.body["messages"][-1]["content"]
+    content = (seen.body.get("messages") or [{"content": seen.body.get("input")}])[-1]["content"]
     return str(content if isinstance(content, str) else content[0]["text"])

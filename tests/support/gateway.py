@@ -52,8 +52,7 @@ heartbeat = {heartbeat}
 drain_timeout = {drain_timeout}
 [chat]
 open_after = {open_after}
-grace = 0.2
-max_run_bytes = 64000000
+grace = {grace}
 """
 _PROVIDER = """
 [providers.{name}]
@@ -80,9 +79,11 @@ class Gatewayed:
         heartbeat: float = 15.0,
         patience: float = 5.0,
         drain_timeout: float = 5.0,
+        grace: float = 0.2,
     ) -> None:
         self.up, self.spare = Upstream(), Upstream()
-        settings = _SETTINGS.format(heartbeat=heartbeat, open_after=open_after, drain_timeout=drain_timeout)
+        times = {"heartbeat": heartbeat, "open_after": open_after, "drain_timeout": drain_timeout, "grace": grace}
+        settings = _SETTINGS.format(**times)
         for kind in KINDS:
             base = "" if kind == "anthropic" else "/v1"
             for name, url in ((kind, self.up.url), (f"{kind}-spare", self.spare.url), (f"{kind}-off", refused_url())):

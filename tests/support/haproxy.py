@@ -1,4 +1,4 @@
-"""A real HAProxy in front of several instances, set up as docs/topics/fleet.md says.
+"""A real HAProxy in front of several instances, as deploy/haproxy sets it up.
 
     with haproxy([a.address, b.address]) as front:
         ask(front, "GET", "/health")
@@ -12,41 +12,58 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.deployed import DEPLOY, deployed
 from tests.support.proxy import Address, proxy
 
-__all__ = ["haproxy"]
+__all__ = ["haproxy", "haproxy_with"]
 
-_CONFIGURATION = """
-global
-    maxconn 4096
+_OURS = "    server a 127.0.0.1:8000\n    server b 127.0.0.1:8001\n"
+_TRACKED = "    server a 127.0.0.1:8000 track tailrace/a\n    server b 127.0.0.1:8001 track tailrace/b\n"
+_START = ("-db", "-f", "conf")
+
+_PLAIN = """
 defaults
     mode http
     timeout connect 1s
     timeout client 60s
     timeout server 60s
-    timeout http-request 10s
-    option redispatch 1
-    retries 3
-    retry-on conn-failure
-frontend front
+    {lines}
+listen front
     bind 127.0.0.1:{port}
-    default_backend tailrace
-backend tailrace
-    balance roundrobin
-    option httpchk GET /health/ready
-    http-check expect status 200
-    default-server check inter 200ms fall 1 rise 1
-    {servers}
+    {rule}
+    server a {host}:{number}
 """
 
 
 @contextmanager
-def haproxy(instances: Sequence[Address]) -> Iterator[Address]:
-    """Run HAProxy in front of `instances`; yield its address."""
-    servers = "\n    ".join([f"server i{n} {host}:{port}" for n, (host, port) in enumerate(instances)])
+def haproxy(instances: Sequence[Address], *, quiet: str = "60s") -> Iterator[Address]:
+    """Run HAProxy in front of `instances` with our own files; yield its address. `quiet`: its timeouts for silence."""
 
     def configured(port: int, folder: Path) -> str:
-        return _CONFIGURATION.format(port=port, servers=servers)
+        names = {f"i{n}": f"{host}:{number}" for n, (host, number) in enumerate(instances)}
+        changes = {
+            "bind :80": f"bind 127.0.0.1:{port}",
+            "maxconn 20000": "maxconn 4096",
+            "inter 1s": "inter 200ms",
+            "/etc/haproxy/away.http": str(DEPLOY / "haproxy" / "away.http"),
+            "timeout client 60s": f"timeout client {quiet}",
+            "timeout server 60s": f"timeout server {quiet}",
+            _TRACKED: "".join([f"    server {name} {where} track tailrace/{name}\n" for name, where in names.items()]),
+            _OURS: "".join([f"    server {name} {where}\n" for name, where in names.items()]),
+        }
+        return deployed("haproxy/haproxy.cfg", changes)
 
-    with proxy("haproxy", ("-db", "-f", "conf"), configured) as address:
+    with proxy("haproxy", _START, configured) as address:
+        yield address
+
+
+@contextmanager
+def haproxy_with(instance: Address, *lines: str, rule: str = "") -> Iterator[Address]:
+    """Run a plain HAProxy in front of one instance, with `lines` among its defaults, and a rule for requests."""
+
+    def configured(port: int, folder: Path) -> str:
+        where = {"port": port, "host": instance[0], "number": instance[1]}
+        return _PLAIN.format(**where, rule=rule, lines="\n    ".join(lines))
+
+    with proxy("haproxy", _START, configured) as address:
         yield address

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 from tailrace.errors import LogEnded, StoreUnavailable
@@ -27,9 +27,11 @@ from tailrace.log import (
     Head,
     MemoryCoordination,
     MemoryStore,
+    NewState,
     Page,
     Position,
     Record,
+    Snapshot,
 )
 from tailrace.log.fleet import Beat, Roster
 from tailrace.log.history import History
@@ -55,6 +57,7 @@ class Sea(MemoryStore):
         self.letters: defaultdict[str, list[str]] = defaultdict(list)
         self.produced: defaultdict[str, set[str]] = defaultdict(set)
         self.watching: defaultdict[str, set[str]] = defaultdict(set)
+        self.viewing: defaultdict[str, dict[str, str]] = defaultdict(dict)
 
     def lose(self, log: str) -> None:
         """Forget a log, as a store does that was restarted empty: nobody is told."""
@@ -141,8 +144,13 @@ class Line:
         await (await self.reach()).create(log, epoch, meta, first)
         self.sea.produced[self.name].add(log)
 
-    async def publish(self, log: str, entries: Sequence[Entry], operation: str | None = None) -> Position:
-        return await (await self.reach()).publish(log, entries, operation)
+    async def publish(
+        self, log: str, entries: Sequence[Entry], operation: str | None = None, state: NewState | None = None
+    ) -> Position:
+        return await (await self.reach()).publish(log, entries, operation, state)
+
+    async def snapshot(self, log: str) -> Snapshot:
+        return await (await self.reach()).snapshot(log)
 
     async def append(self, batches: Sequence[Batch]) -> None:
         await (await self.reach()).append(batches)
@@ -212,6 +220,14 @@ class Line:
 
     async def watchers(self, log: str) -> frozenset[str]:
         return frozenset((await self.reach()).watching[log])
+
+    async def tell_viewers(self, said: Mapping[str, str]) -> None:
+        sea = await self.reach()
+        for log, words in said.items():
+            sea.viewing[log][self.name] = words
+
+    async def viewers(self, log: str) -> Mapping[str, str]:
+        return {name: words for name, words in (await self.reach()).viewing[log].items() if words}
 
     async def seal(
         self, log: str, epoch: str, entries: Sequence[Entry], keep: float | None, meta: str | None = None

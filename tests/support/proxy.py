@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -23,28 +24,42 @@ Configured = Callable[[int, Path], str]
 
 
 @contextmanager
-def proxy(package: str, arguments: Sequence[str], configured: Configured) -> Iterator[Address]:
+def proxy(
+    package: str,
+    arguments: Sequence[str],
+    configured: Configured,
+    *,
+    binary: str | None = None,
+    got_by: str = "",
+    ending: signal.Signals = signal.SIGTERM,
+) -> Iterator[Address]:
     """Run a proxy with its configuration in the file `conf` of its folder; yield its address.
 
-    Skips the test where the Debian package is not installed, but on CI fails it.
+    Skips the test where it is not installed, but on CI fails it. It is Debian's of that name, or else `binary`, which
+    one gets by the command `got_by`. `ending` is the signal that ends it.
     """
-    binary = shutil.which(package)
+    binary = shutil.which(binary or package)
     if binary is None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(f"{package} is not installed: apt-get install {package}")
+        missing = f"{package} is not installed: {got_by or f'apt-get install {package}'}"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
     port = free_port()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        homes = {"XDG_CONFIG_HOME": name, "XDG_DATA_HOME": name}  # Caddy keeps what it was told last
         (folder / "conf").write_text(configured(port, folder))
         with (folder / "said").open("wb") as said:
-            process = subprocess.Popen([binary, *arguments], cwd=folder, stdout=said, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(
+                [binary, *arguments], cwd=folder, stdout=said, stderr=subprocess.STDOUT, env={**os.environ, **homes}
+            )
         try:
             until(lambda: process.poll() is not None or _serves(("127.0.0.1", port)))
+            assert process.poll() is None, f"{package} does not start"
             yield "127.0.0.1", port
         except BaseException:
             print((folder / "said").read_text()[:8000])
             raise
         finally:
-            process.terminate()
+            process.send_signal(ending)
             process.wait(10)
 
 

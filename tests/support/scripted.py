@@ -11,12 +11,14 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Self
 
-__all__ = ["Reply", "ScriptedServer", "Seen", "problem", "refused_url", "stream"]
+__all__ = ["Ending", "Reply", "ScriptedServer", "Seen", "problem", "refused_url", "stream"]
 
 Ending = Literal["end", "cut", "reset", "hold"]
 
@@ -146,8 +148,29 @@ class ScriptedServer:
         if reply.then == "hold":
             connection.recv(1)
         if reply.then == "reset":
+            _wait_until_read(connection)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return False
+
+
+def _wait_until_read(connection: socket.socket, timeout: float = 5) -> None:
+    """Return once the peer has read what was written: a reset overtakes what it has not."""
+    host, port = connection.getpeername()
+    # As the kernel prints an address: its 32 bits as a number of this machine.
+    peer = f"{struct.unpack('=I', socket.inet_aton(host))[0]:08X}:{port:04X}"
+    until = time.monotonic() + timeout
+    while _queued(peer) and time.monotonic() < until:
+        time.sleep(0.002)
+
+
+def _queued(peer: str) -> bool:
+    """Whether bytes for `peer` are on their way, or unread."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, _, queues, *_ = line.split()
+        unsent, unread = (int(size, 16) for size in queues.split(":"))
+        if (local == peer and unread) or (remote == peer and unsent):
+            return True
+    return False
 
 
 def _read(reader: Any) -> Seen | None:

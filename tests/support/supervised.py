@@ -33,9 +33,12 @@ __all__ = ["Supervised"]
 _SUPERVISOR: Final = """
 import asyncio, sys
 from pathlib import Path
+from tailrace.server.logs import configure
+from tailrace.server.settings import Log
 from tailrace.server.sockets import listen_together
 from tailrace.server.supervisor import Supervisor
 
+configure(Log())
 count, folder, *command = sys.argv[1:]
 listeners = listen_together("127.0.0.1", 0, 30, int(count))
 supervisor = Supervisor(command, listeners, Path(folder), pause=lambda deaths: 0.01 if deaths else 0)

@@ -47,7 +47,7 @@ class Question:
     def encoded(self, cursor: str) -> bytes:
         """The bytes on the wire; the connection is for this one question."""
         data = b"" if self.body is None else json.dumps(self.body).encode()
-        headers = {"host": "tailrace.test", "accept": "text/event-stream", "connection": "close", **self.headers}
+        headers = {"host": "test", "accept": "text/event-stream", "connection": "close", **self.headers}
         headers |= {"content-type": "application/json", "content-length": str(len(data))} if data else {}
         headers |= {"last-event-id": cursor} if cursor else {}
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])

@@ -15,12 +15,12 @@ STREAM = {"accept": "text/event-stream"}
 # CORS.
 
 
-@pytest.mark.parametrize("path", ["/api/chat", "/api/chat/x", "/events/x"])
+@pytest.mark.parametrize("path", ["/api/chat", "/api/chat/x", "/events/x", "/v1/responses"])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_a_preflight_of_an_allowed_page_lets_it_send_what_our_clients_send(
     backed: Backed, path: str, method: str
 ) -> None:
-    asked = "last-event-id,idempotency-key,authorization,x-api-key,content-type"
+    asked = "last-event-id,idempotency-key,authorization,x-api-key,content-type,user-agent,x-stainless-retry-count"
     headers = {**APP, "access-control-request-method": method, "access-control-request-headers": asked}
     answer = backed.server.ask("OPTIONS", path, headers)
     assert answer.status == 200
@@ -59,10 +59,40 @@ def test_a_page_that_is_not_allowed_cannot_read_an_answer(backed: Backed) -> Non
 def test_only_the_host_names_that_are_configured_are_answered() -> None:
     with Server('[server]\nallowed_hosts = ["stream.example", "*.below.example"]\n') as server:
         for host in ("stream.example", "STREAM.example:8000", "a.below.example", "a.b.below.example:1"):
-            assert server.ask("GET", "/health/live", {"host": host}).status == 200
+            assert server.ask("GET", "/health", {"host": host}).status == 200
         for host in ("", "evil.example", "below.example", "xbelow.example", "stream.example.evil", "a@stream.example"):
-            answer = server.ask("GET", "/health/live", {"host": host})
+            answer = server.ask("GET", "/health", {"host": host})
             assert (answer.status, answer.json()["code"]) == (400, "unknown_host")
+            for path, dialect in (
+                ("/v1/messages", "anthropic"),
+                ("/v1/chat/completions", "openai"),
+                ("/v1/x", "openai"),
+            ):
+                error = server.ask("POST", path, {"host": host}, {}).json()["error"]
+                assert error["type"] == "invalid_request_error"
+                assert error.get("code") == ("unknown_host" if dialect == "openai" else None)
+
+
+def test_no_name_that_others_own_leads_to_a_server_for_this_machine_alone(backed: Backed) -> None:
+    for host in ("localhost", "LOCALHOST:1", "127.0.0.1:1", "[::1]:1", "192.0.2.7", "app.localhost", "tailrace", ""):
+        assert backed.server.ask("GET", "/health", {"host": host}).status == 200
+    for host in ("evil.example", "127.0.0.1.evil.example:80", "localhost.evil.example", "ai.", "[::1].evil.example"):
+        answer = backed.server.ask("GET", "/health", {"host": host})
+        assert (answer.status, answer.json()["code"]) == (400, "unknown_host")
+
+
+def test_probes_of_balancers_are_answered_under_any_name() -> None:
+    """They ask each instance by its address, or by no name."""
+    with Server('[server]\nallowed_hosts = ["stream.example"]\n') as server:
+        for path in ("/health/live", "/health/ready"):
+            assert [server.ask("GET", path, {"host": host}).status for host in ("", "10.0.0.7:8000")] == [200, 200]
+
+
+def test_a_server_that_is_open_to_others_has_names_that_it_does_not_know() -> None:
+    with Server(arguments=["--host", "0.0.0.0"]) as server:
+        server.wait_said("0.0.0.0 is open to others")
+        server.host = "127.0.0.1"
+        assert server.ask("GET", "/health/live", {"host": "stream.example"}).status == 200
 
 
 # Silence.

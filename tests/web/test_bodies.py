@@ -196,7 +196,7 @@ def test_a_client_that_leaves_in_the_middle_of_its_body_starts_nothing(backed: B
 
 
 @pytest.mark.parametrize(
-    "path", ["/nothing", "/api", "/api/chat/a/b", "/events", "/%00", "/static/../app.py", "/static/%2e%2e%2fapp.py"]
+    "path", ["/nothing", "/api", "/api/chat/a/b", "/event", "/%00", "/static/../app.py", "/static/%2e%2e%2fapp.py"]
 )
 def test_a_path_that_is_not_there_is_a_problem_too(backed: Backed, path: str) -> None:
     answer = backed.server.ask("GET", path)

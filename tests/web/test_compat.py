@@ -15,7 +15,7 @@ import pytest
 from tailrace.sse import Event
 from tests.support.gateway import BODIES, OWN_KIND, PATHS, Gatewayed
 from tests.support.raw import Answer, Raw
-from tests.support.sdks import DIALECTS, ERRORS
+from tests.support.sdks import DIALECTS, ERRORS, MODES
 from tests.support.upstream import Script
 from tests.support.upstream_frames import FRAMES
 
@@ -197,6 +197,66 @@ def test_a_usage_that_only_we_asked_for_is_not_relayed(gateway: Gatewayed) -> No
     assert all(json.loads(event.data)["choices"] for event in events[:-1])
 
 
+@pytest.mark.parametrize("after", [0, 2])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_providers_own_code_is_what_the_sdk_shows_before_the_stream_and_in_it(
+    gateway: Gatewayed, dialect: str, after: int
+) -> None:
+    error = {"message": "long", "type": "invalid_request_error", "code": "context_length_exceeded", "param": "input"}
+    for kind in ("openai", "openai-responses"):
+        gateway.up.default = Script(fault="error", after=after, error=error)
+        for mode in MODES:
+            with pytest.raises(ERRORS[dialect], match="long") as caught:
+                gateway.sdks.ask(dialect, kind, mode)
+            told: Any = caught.value
+            if dialect == "anthropic":
+                assert (told.type, told.error_code) == (error["type"], error["code"])
+            else:
+                assert (told.code, told.param, told.type) == (error["code"], error["param"], error["type"])
+
+
+def test_a_native_client_reads_the_providers_code_beside_our_type(gateway: Gatewayed) -> None:
+    gateway.up.default = Script(fault="error", error={"type": "billing_error", "message": "unpaid"})
+    with gateway.server.open("POST", "/api/chat", {}, {"message": "Hi", "model": "anthropic"}) as native:
+        error = next(json.loads(event.data)["error"] for event in native.rest() if event.event == "error")
+    assert (error["type"], error["code"], error["retryable"]) == ("provider_rejected", "billing_error", False)
+
+
+@pytest.mark.parametrize("word", ["billing_error", "not_found_error"])
+def test_an_account_or_a_model_that_is_not_there_is_passed_over_for_the_fallback(gateway: Gatewayed, word: str) -> None:
+    gateway.up.default = Script(fault="error", error={"type": word, "message": "no"})
+    assert gateway.sdks.ask("anthropic", "anthropic+spare").text == "Hello, world!"
+    with pytest.raises(ERRORS["anthropic"]) as caught:
+        gateway.sdks.ask("anthropic", "anthropic")
+    told: Any = caught.value
+    assert (told.status_code, told.type) == ({"billing_error": 402, "not_found_error": 404}[word], word)
+
+
+# Large answers.
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_an_answer_of_nearly_8_mb_comes_whole_however_often_its_frames_repeat_it(
+    gateway: Gatewayed, dialect: str, stream: bool
+) -> None:
+    gateway.up.default = Script(pieces=("x" * 250_000,) * 33, chunking="whole")
+    answer = gateway.ask(dialect, OWN_KIND[dialect], stream=stream)
+    assert answer.status == 200
+    assert answer.body.count(b"x") >= 8_250_000
+    assert ENDS[dialect].encode() in answer.body if stream else answer.json()
+    run = gateway.server.ask("GET", f"/api/chat/{answer.headers['tailrace-run']}", {"accept": "application/json"})
+    assert (run.json()["status"], len(run.json()["text"])) == ("finished", 8_250_000)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_larger_one_fails_as_such(gateway: Gatewayed, dialect: str) -> None:
+    gateway.up.default = Script(pieces=("x" * 250_000,) * 34, chunking="whole")
+    answer = gateway.ask(dialect, OWN_KIND[dialect], stream=False)
+    assert answer.status == 422
+    assert "8388608 bytes" in error_in(answer, dialect)["message"]
+
+
 # The run behind an answer.
 
 
@@ -211,6 +271,16 @@ def test_an_answer_can_be_watched_and_cancelled_natively(gateway: Gatewayed, dia
             assert [event.event for event in native.rest()] == ["error", "done"]
         last = raw.rest()[-1]
     assert "cancelled" in json.loads(last.data)["error"]["message"]
+
+
+def test_what_tries_cost_that_came_to_nothing_is_told_with_them_wherever_the_provider_told(gateway: Gatewayed) -> None:
+    gateway.up.default = Script(fault="error")
+    for model in ("anthropic+spare", "anthropic"):
+        answer = gateway.ask("anthropic", model)
+        path = f"/api/chat/{answer.headers['tailrace-run']}"
+        *failed, last = gateway.server.ask("GET", path, {"accept": "application/json"}).json()["attempts"]
+        assert [attempt["usage"] for attempt in failed] == [{"input_tokens": 5}] * len(failed)
+        assert last.get("usage") == (None if answer.status == 200 else {"input_tokens": 5})
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -55,8 +55,10 @@ def tell(gateway: Gatewayed, fault: Fault, ask: Ask) -> None:
     with pytest.raises(ERRORS[dialect]) as caught:
         gateway.sdks.ask(*ask)
     error = caught.value
-    if dialect != "anthropic":  # whose API has no codes, and whose SDK makes up a status for what a stream reports
-        assert getattr(error, "code", None) == fault.error
+    if dialect == "anthropic":  # whose SDK makes up a status for what a stream reports
+        assert getattr(error, "error_code", None) == fault.code
+    else:
+        assert getattr(error, "code", None) == (fault.code or fault.error)
         assert isinstance(error, openai.APIStatusError) is (mode == "whole" or not fault.begun)
     if mode == "whole" or not fault.begun:
         assert getattr(error, "status_code", None) == fault.status

@@ -118,10 +118,41 @@ def test_a_field_that_cannot_be_said_is_refused_by_name_before_anybody_is_asked(
 ) -> None:
     if kind == OWN_KIND[dialect]:
         return
-    for mode in ("stream", "whole"):
+    for mode in MODES:
         with pytest.raises((openai.BadRequestError, anthropic.BadRequestError), match="brand_new"):
             gateway.sdks.ask(dialect, kind, mode, extra_body={"brand_new": 1})
     assert not gateway.seen
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_claude_thought_goes_back_signed_in_the_next_turn(gateway: Gatewayed, stream: bool) -> None:
+    gateway.up.default = Script(pieces=(Thinking("hm"), "Yes"))
+    hi: Any = {"role": "user", "content": "Hi"}
+    asked: dict[str, Any] = {"model": "anthropic", "max_tokens": 9}
+    client = gateway.sdks.anthropic.messages
+    if stream:
+        with client.stream(messages=[hi], **asked) as streaming:
+            said = streaming.get_final_message()
+    else:
+        said = client.create(messages=[hi], **asked)
+    thought = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}
+    assert said.content[0].to_dict() == thought
+    hidden: Any = {"type": "redacted_thinking", "data": "x"}
+    client.create(messages=[hi, {"role": "assistant", "content": [hidden, *said.content]}, hi], **asked)
+    assert gateway.seen[1].body["messages"][1]["content"][:2] == [hidden, thought]
+
+
+def test_what_another_model_thought_is_left_out_where_claude_answers_the_next_turn(gateway: Gatewayed) -> None:
+    gateway.up.default = Script(pieces=(Thinking("hm"), "Yes"))
+    hi: Any = {"role": "user", "content": "Hi"}
+    client = gateway.sdks.anthropic.messages
+    said = client.create(model="openai", max_tokens=9, messages=[hi])
+    assert [block.type for block in said.content] == ["thinking", "text"]
+    for model in ("anthropic", "openai"):
+        turns: Any = [hi, {"role": "assistant", "content": said.content}, hi]
+        assert client.create(model=model, max_tokens=9, messages=turns).content[-1].to_dict()["text"] == "Yes"
+    assert [block["type"] for block in gateway.seen[1].body["messages"][1]["content"]] == ["text"]
+    assert "hm" not in str(gateway.seen[2].body)
 
 
 def test_the_models_are_listed_as_either_sdk_reads_them(gateway: Gatewayed) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tailrace.web.health import together
+from tailrace.web.health import together, totals
 
 ONE: dict[str, Any] = {
     "status": "healthy",
@@ -20,6 +20,7 @@ ONE: dict[str, Any] = {
     "memory_mb": 47.1,
     "store": "redis",
     "degraded_since": None,
+    "limits_degraded_since": None,
     "pid": 8,
 }
 
@@ -38,6 +39,7 @@ def test_what_is_counted_is_summed_and_the_oldest_uptime_is_the_services() -> No
         "memory_mb": 141.3,
         "store": "redis",
         "degraded_since": None,
+        "limits_degraded_since": None,
         "pid": 8,
     }
 
@@ -61,3 +63,11 @@ def test_one_that_leaves_is_being_replaced_and_one_that_suffers_is_the_services_
     each: list[str], all_of_them: str
 ) -> None:
     assert together([{**ONE, "status": status} for status in each])["status"] == all_of_them
+
+
+def test_what_was_counted_by_those_who_are_gone_stays_counted() -> None:
+    gone = totals([ONE, ONE])
+    assert gone == {"total_requests": 8, "failed_requests": 10, "total_tokens": 12}
+    answer = together([ONE], [gone])
+    assert (answer["total_requests"], answer["failed_requests"], answer["total_tokens"]) == (12, 15, 18)
+    assert answer["active_runs"] == 2, "what was open is not"

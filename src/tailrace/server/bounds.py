@@ -9,10 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+from collections.abc import Sequence
 from enum import Enum, auto
-from typing import Any
+from typing import Any, ClassVar
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from tailrace.server.door import Door, Stay
 
 __all__ = ["BoundedProtocol"]
 
@@ -33,10 +38,12 @@ LINGER_SECONDS = 2.0
 _FIRST_READING = -1
 
 
-def _refusal(status: str, code: str, detail: str) -> bytes:
+def _refusal(status: str, code: str, detail: str, retry_after: int = 0) -> bytes:
     problem = {"type": "about:blank", "title": status[4:], "status": int(status[:3]), "code": code, "detail": detail}
     body = json.dumps(problem).encode()
-    head = f"HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\nconnection: close\r\ncontent-length: "
+    head = f"HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\nconnection: close\r\n"
+    head += "x-content-type-options: nosniff\r\n"
+    head += f"retry-after: {retry_after}\r\ncontent-length: " if retry_after else "content-length: "
     return b"%b%d\r\n\r\n%b" % (head.encode(), len(body), body)
 
 
@@ -45,8 +52,42 @@ _HEAD_TOO_LARGE = _refusal(
     "431 Request Header Fields Too Large", "head_too_large", f"Request line and headers may be {HEAD_BYTES} bytes."
 )
 _HEAD_TOO_SLOW = _refusal("408 Request Timeout", "head_timeout", "The request's head did not arrive in time.")
+_FULL = _refusal(
+    "503 Service Unavailable", "too_many_connections", "There are too many connections; come again later.", 5
+)
 _LEAVING = _refusal("503 Service Unavailable", "draining", "The server is leaving; send the request again.")
 _BODY_TOO_SLOW = _refusal("408 Request Timeout", "body_timeout", "The request's body stopped arriving.")
+
+
+def _is_ambiguous(target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether somebody before us may have read this head in another way, and let pass what it would have stopped.
+
+    RFC 9112, 3.2: "A server MUST respond with a 400 (Bad Request) status code to any HTTP/1.1 request message that
+    [...] contains more than one Host header field line". A target has no fragment; the parser would cut it off.
+    Codings of the body other than `chunked` nobody here can decode, and proxies disagree on where such bodies end.
+    """
+    names = [name for name, _ in headers]
+    if b"#" in target or names.count(b"host") > 1:
+        return True
+    return b"transfer-encoding" in names and [
+        value.lower() for name, value in headers if name == b"transfer-encoding"
+    ] != [b"chunked"]
+
+
+def _framing(headers: Sequence[tuple[bytes, bytes]]) -> tuple[bytes, bytes] | None:
+    """The header that says how long a request's body is; None where it has none."""
+    for header in headers:
+        if header[0] == b"transfer-encoding" or (header[0] == b"content-length" and header[1].strip(b"0")):
+            return header
+    return None
+
+
+class _Body:
+    """What is heard of the body of a request whose head another parser has read: no head of another one."""
+
+    def __init__(self, request: HttpToolsProtocol) -> None:
+        self.on_body = request.on_body
+        self.on_message_complete = request.on_message_complete
 
 
 class _Awaited(Enum):
@@ -60,6 +101,9 @@ class _Awaited(Enum):
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 protocol for clients that may be slow, endless or broken on purpose."""
 
+    door: ClassVar[Door | None] = None
+    """Who counts connections, where anybody does."""
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._begun = False  # a head that is not complete
@@ -72,6 +116,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._heard_at = 0.0
         self._made_at = 0.0
+        self._stay: Stay | None = None
+        self._reading = b""
         self._last = False  # the next answer, whose request is not here yet, is the connection's last
 
     @property
@@ -89,10 +135,19 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._made_at = self.loop.time()
         self._await(_Awaited.HEAD)
+        if self.door is not None:
+            self._stay = self.door.enter(self.client[0] if self.client else "", len(self.connections))
+            if not self._stay.welcome:
+                self._refuse(_FULL)
+
+    def _end_stay(self) -> None:
+        if self._stay is not None:
+            self._stay.end()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more, and tell every request: uvicorn tells the newest one only."""
         self._await(_Awaited.NOTHING)
+        self._end_stay()
         for cycle in (self._answering, *[cycle for cycle, _ in self.pipeline]):
             if cycle is not None and not cycle.response_complete:
                 cycle.disconnected = True
@@ -132,6 +187,8 @@ class BoundedProtocol(HttpToolsProtocol):
             raise ValueError("head too large")  # the parser stops, and uvicorn has the request refused
         if self.parser.get_http_version() not in {"1.1", "1.0"}:
             raise ValueError("not HTTP/1")
+        if _is_ambiguous(self.url, self.headers):
+            raise ValueError("ambiguous")
         super().on_headers_complete()
         if self._last:
             self.cycle.keep_alive = False
@@ -154,6 +211,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Note that the request is whole, also where it was answered before."""
+        if self.parser.should_upgrade() and _framing(self.headers):
+            return  # so the parser says of it, and is wrong: see `_ignore_upgrade`
         super().on_message_complete()
         if (request := self._newest) is not None:
             request.more_body = False
@@ -161,8 +220,30 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what the client sent."""
         if not self._deaf:
+            self._reading = data
             super().data_received(data)
+            self._reading = b""
             self._review(len(data))
+
+    def _unsupported_upgrade_warning(self) -> None:
+        # uvicorn calls this where the parser has stopped for the sake of a protocol that is not spoken here.
+        stopped = sys.exc_info()[1]
+        self._ignore_upgrade(self._reading[stopped.args[0] if stopped is not None else len(self._reading) :])
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Go on behind the head of a request that asked for another protocol, as RFC 9110, 7.8 lets a server.
+
+        The parser takes all behind it for the other protocol's, and then reads a body as the next request: whoever
+        has a proxy pass `Upgrade: h2c` on would have their body answered as a request that no proxy has seen. Java's
+        own client sends it with each request.
+        """
+        framing = _framing(self.headers)
+        if framing:
+            self.cycle.keep_alive = False
+            self.parser = httptools.HttpRequestParser(_Body(self))
+            self.parser.feed_data(b"POST / HTTP/1.1\r\n%b: %b\r\n\r\n" % framing)
+        if rest:
+            super().data_received(rest)
 
     def _review(self, size: int) -> None:
         """After a reading of `size` bytes, see what the client owes us now."""
@@ -225,6 +306,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(_MALFORMED)
             return
         self._deaf = True
+        self._end_stay()
         super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:

@@ -14,7 +14,23 @@ from tailrace.errors import MissingExtra, RequestRefused, RunError, SettingsErro
 
 __all__ = ["main"]
 
-_NEEDED: Final = frozenset({"aiohttp", "click", "httpx2", "msgspec", "starlette", "uvicorn"})
+_NEEDED: Final = frozenset(
+    {
+        "aiohappyeyeballs",
+        "aiohttp",
+        "click",
+        "cryptography",
+        "httptools",
+        "httpx2",
+        "jwt",
+        "msgspec",
+        "multidict",
+        "prometheus_client",
+        "starlette",
+        "uvicorn",
+        "yarl",
+    }
+)
 
 
 def main() -> None:

@@ -16,7 +16,8 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_network
 from types import FrameType
 from typing import Any, cast
 
@@ -28,19 +29,24 @@ from uvicorn.importer import ImportFromStringError, import_from_string
 
 from tailrace.errors import SettingsError, TailraceError
 from tailrace.facade import Tailrace
+from tailrace.server.door import Door
 from tailrace.server.lifespan import Lifespan
 from tailrace.server.line import LEAVE, NOW, READY, RETIRE, Line
+from tailrace.server.logs import say
 from tailrace.server.peers import WorkerPeers
 from tailrace.server.protocol import LaneProtocol, lane_protocol
 from tailrace.server.seat import Seat
 from tailrace.server.settings import Settings
 from tailrace.server.sockets import BACKLOG, accept_all, adopt, allow_connections, listen, shown
+from tailrace.server.websocket import SocketProtocol, socket_options
 
 __all__ = ["LeavingServer", "config_of", "run", "serve"]
 
 log = logging.getLogger("tailrace")
 
 _AFTERMATH = 2  # seconds for ordinary requests that are still being answered when all streams are over
+_HEADERS = [("x-content-type-options", "nosniff")]
+"""What the ready server says with every answer, so that no caller's words in JSON are ever taken for a page."""
 
 
 def serve(settings: Settings, seat: Seat | None = None) -> int:
@@ -49,10 +55,25 @@ def serve(settings: Settings, seat: Seat | None = None) -> int:
 
     if seat is None:
         tailrace, app = assemble(settings)
-        return _run(LeavingServer(config_of(app, settings), settings, tailrace))
+        return _run(LeavingServer(_config(app, settings, tailrace), settings, tailrace))
     peers = WorkerPeers(seat)
     tailrace, app = assemble(settings, peers)
-    return _run(Worker(config_of(app, settings, _name(seat)), settings, tailrace, seat, peers))
+    return _run(Worker(_config(app, settings, tailrace), settings, tailrace, seat, peers))
+
+
+def _config(app: Any, settings: Settings, tailrace: Tailrace) -> uvicorn.Config:
+    server = settings.server
+    sockets = socket_options(server.heartbeat, server.write_timeout, server.max_body)
+    return config_of(app, settings, door=_door(settings, tailrace), more={**sockets, "headers": _HEADERS})
+
+
+def _door(settings: Settings, tailrace: Tailrace) -> Door | None:
+    limits = settings.limits
+    if not (limits.max_connections or limits.connections_per_address):
+        return None
+    return Door(
+        limits.max_connections, limits.connections_per_address, settings.server.trusted_proxies, tailrace.counters
+    )
 
 
 def run(app: str, settings: Settings) -> int:
@@ -60,7 +81,7 @@ def run(app: str, settings: Settings) -> int:
 
     An application that uses `Tailrace.lifespan` drains its streams by itself when the signal comes.
     """
-    config = config_of(app, settings)
+    config = config_of(app, settings, LOGGING_CONFIG)
     try:
         import_from_string(app)  # uvicorn will do it again, but reports what goes wrong in its own way
     except ImportFromStringError as error:
@@ -69,35 +90,39 @@ def run(app: str, settings: Settings) -> int:
     return _run(LeavingServer(config, settings, None))
 
 
-def config_of(app: Any, settings: Settings, speaker: str = "") -> uvicorn.Config:
-    """uvicorn's configuration, as settings say. Each line that is logged begins with its `speaker`."""
+def config_of(
+    app: Any,
+    settings: Settings,
+    log_config: dict[str, Any] | None = None,
+    door: Door | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> uvicorn.Config:
+    """uvicorn's configuration, as settings say.
+
+    `log_config` is how it is to log, None where others see to that. `door` counts connections, where anybody does.
+    `more` are options of uvicorn beside these: those for WebSockets, and headers that go with every answer.
+    """
     server = settings.server
     return uvicorn.Config(
         app,
-        http=lane_protocol(server.write_timeout),
-        log_config=_logging(speaker) if speaker else LOGGING_CONFIG,
+        http=lane_protocol(server.write_timeout, door),
+        log_config=log_config,
         log_level="info",
         backlog=BACKLOG,
         access_log=False,
         server_header=False,
         proxy_headers=bool(server.trusted_proxies),
-        forwarded_allow_ips=list(server.trusted_proxies),
+        forwarded_allow_ips=_proxies(server.trusted_proxies),
         timeout_graceful_shutdown=_AFTERMATH,
+        **(more or {}),
     )
 
 
-def _name(seat: Seat) -> str:
-    """What operators call this process, a worker: during a reload there are two in a seat."""
-    return f"{seat.name} (process {os.getpid()})"
-
-
-def _logging(speaker: str) -> dict[str, Any]:
-    """uvicorn's own way of logging, for whatever logs in this process, and with its name."""
-    formatters = {
-        name: {**formatter, "fmt": f"{speaker}: {formatter['fmt']}"}
-        for name, formatter in LOGGING_CONFIG["formatters"].items()
-    }
-    return {**LOGGING_CONFIG, "formatters": formatters, "root": {"handlers": ["default"], "level": "WARNING"}}
+def _proxies(trusted: Sequence[str]) -> list[str] | str:
+    """The proxies that are believed, as uvicorn reads them: it knows a network by its first address alone."""
+    if "*" in trusted:
+        return "*"
+    return [str(ip_network(each, strict=False)) if "/" in each else each for each in trusted]
 
 
 def _run(server: LeavingServer) -> int:
@@ -150,12 +175,14 @@ class LeavingServer(uvicorn.Server):
         # What is loaded by now stays: to look through it again in each full collection took 3 % of a relay's CPU.
         gc.collect()
         gc.freeze()
+        # Streams leave hardly a cycle behind, so what is left to find is not worth a look at every 700 objects (3 %).
+        gc.set_threshold(10_000, 20, 20)
         self.announce()
 
     def announce(self) -> None:
         """Say that requests are served."""
         if self._listener is not None:
-            click.echo(f"Tailrace is listening on http://{shown(self._listener)}", err=True)
+            say(f"Tailrace is listening on http://{shown(self._listener)} (process {os.getpid()})")
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -223,7 +250,7 @@ class LeavingServer(uvicorn.Server):
         go_on = "1 answer goes on" if answers == 1 else f"{answers} answers go on"
         # Nobody who replaces a worker is about to signal it.
         hint = "" if succeeded else f"; a second signal ends {'it' if answers == 1 else 'them'} now"
-        click.echo(f"{self.name} is leaving: {go_on} for at most {self._settings.drain_timeout:g} s{hint}", err=True)
+        say(f"{self.name} is leaving: {go_on} for at most {self._settings.drain_timeout:g} s{hint}")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop. Requests that are not here by then are refused: uvicorn would cancel them with a traceback each."""
@@ -271,7 +298,7 @@ class LeavingServer(uvicorn.Server):
             if not any(isinstance(each, LaneProtocol) and each.is_new for each in connections):
                 break
         for connection in tuple(connections):
-            if isinstance(connection, LaneProtocol):
+            if isinstance(connection, LaneProtocol | SocketProtocol):
                 connection.keep_no_longer()
             else:
                 connection.shutdown()
@@ -288,7 +315,7 @@ class Worker(LeavingServer):
         self, config: uvicorn.Config, settings: Settings, tailrace: Tailrace, seat: Seat, peers: WorkerPeers
     ) -> None:
         super().__init__(config, settings, tailrace)
-        self.name = _name(seat)
+        self.name = seat.process
         self._seat = seat
         self._peers = peers
         self._line: Line | None = None
@@ -315,8 +342,7 @@ class Worker(LeavingServer):
         await super().shutdown(sockets)
         await self._peers.close()
         if self._orphan:
-            with contextlib.suppress(OSError):
-                self._seat.folder.rmdir()  # the last one can; it was the supervisor's to remove
+            self._peers.abandon()  # it was the supervisor's to remove
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

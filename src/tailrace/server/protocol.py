@@ -18,15 +18,19 @@ from uvicorn.server import ServerState
 from tailrace.asgi import EXTENSION, Offer
 from tailrace.asgi.direct import DirectSink
 from tailrace.server.bounds import BoundedProtocol
+from tailrace.server.door import Door, Stay
 from tailrace.server.exchange import Exchange
 from tailrace.server.sockets import watch
 
 __all__ = ["LaneProtocol", "lane_protocol"]
 
 
-def lane_protocol(write_timeout: float) -> type[LaneProtocol]:
-    """Make the protocol class for a server whose connections may take nothing for `write_timeout` seconds."""
-    return type("LaneProtocol", (LaneProtocol,), {"write_timeout": write_timeout})
+def lane_protocol(write_timeout: float, door: Door | None = None) -> type[LaneProtocol]:
+    """Make the protocol class for a server whose connections may take nothing for `write_timeout` seconds.
+
+    `door` counts them; None: there may be any number.
+    """
+    return type("LaneProtocol", (LaneProtocol,), {"write_timeout": write_timeout, "door": door})
 
 
 class LaneProtocol(BoundedProtocol):
@@ -119,7 +123,9 @@ class LaneProtocol(BoundedProtocol):
         self._sink = self._streaming = None
         self.connections.discard(self)
         self.connections.add(cast("Any", sink))
-        sink.settled(Settled(self.config, self.server_state, self.app_state, keep_alive=cycle.keep_alive))
+        stay, self._stay = self._stay, None
+        kept = cycle.keep_alive
+        sink.settled(Settled(self.config, self.server_state, self.app_state, keep_alive=kept, stay=stay))
         self.transport.set_protocol(sink)
         cycle.on_response = _nothing  # or protocol and cycle would keep each other
         cycle.message_event.set()  # whoever waits for this request to end will hear nothing more here
@@ -152,15 +158,22 @@ class LaneProtocol(BoundedProtocol):
 class Settled:
     """What is kept of the HTTP side of a connection whose stream lasts: enough to begin anew."""
 
-    __slots__ = ("_app_state", "_config", "_keep_alive", "_server_state")
+    __slots__ = ("_app_state", "_config", "_keep_alive", "_server_state", "_stay")
 
     def __init__(
-        self, config: Config, server_state: ServerState, app_state: dict[str, Any], *, keep_alive: bool
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        *,
+        keep_alive: bool,
+        stay: Stay | None = None,
     ) -> None:
         self._config = config
         self._server_state = server_state
         self._app_state = app_state
         self._keep_alive = keep_alive
+        self._stay = stay
 
     def settle(self, sink: DirectSink) -> None:
         """Nothing more to let go of."""
@@ -168,6 +181,11 @@ class Settled:
     def lost(self, sink: DirectSink) -> None:
         """Forget the connection."""
         self._server_state.connections.discard(cast("Any", sink))
+        self._end_stay()
+
+    def _end_stay(self) -> None:
+        if self._stay is not None:
+            self._stay.end()
 
     def shutdown(self) -> None:
         """Close instead of waiting for a next request."""
@@ -176,6 +194,7 @@ class Settled:
     def resume(self, sink: DirectSink) -> None:
         """Give the connection a new HTTP protocol, beginning with what the client has sent already."""
         self._server_state.connections.discard(cast("Any", sink))
+        self._end_stay()  # the protocol enters anew
         transport = sink.transport
         make = cast("type[LaneProtocol]", self._config.http_protocol_class)
         protocol = make(self._config, self._server_state, self._app_state)

@@ -6,6 +6,7 @@ accepting, and whoever waits in the queue is served by the next one in its seat.
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from dataclasses import dataclass
@@ -39,6 +40,11 @@ class Seat:
     def name(self) -> str:
         """What operators call the one who sits here."""
         return f"worker {self.number + 1}"
+
+    @property
+    def process(self) -> str:
+        """What operators call this process, which sits here: during a reload there are two in a seat."""
+        return f"{self.name} (process {os.getpid()})"
 
     @classmethod
     def parse(cls, text: str) -> Seat:

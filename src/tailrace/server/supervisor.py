@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -21,10 +22,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-import click
-
 from tailrace.errors import SettingsError
 from tailrace.server.child import Child, Place
+from tailrace.server.credentials import draw_secret
+from tailrace.server.logs import say
 from tailrace.server.settings import Settings
 from tailrace.server.sockets import listen_together, shown
 
@@ -45,6 +46,7 @@ def supervise(settings: Settings, workers: int) -> int:
     Raises `SettingsError` where the address cannot be listened on.
     """
     server = settings.server
+    draw_secret()
     with tempfile.TemporaryDirectory(prefix="tailrace-", ignore_cleanup_errors=True) as folder:
         if len(os.fsencode(folder)) > _LONGEST_FOLDER:
             raise SettingsError(f"{folder} is too long a path for sockets; set TMPDIR to a shorter one")
@@ -159,7 +161,7 @@ class Supervisor:
         await self._start_first(first)
         await asyncio.gather(*[self._start_first(slot) for slot in others])
         where, count = shown(self._listeners[0]), len(self._slots)
-        _say(f"Tailrace is listening on http://{where} with {count} workers")
+        say(f"Tailrace is listening on http://{where} with {count} workers")
         async with asyncio.TaskGroup() as self._watching:
             for slot in self._slots:
                 self._watch(slot)
@@ -180,7 +182,7 @@ class Supervisor:
         child, serves = await self._start(slot)
         if not serves:
             code = await child.gone()
-            _say(f"{slot.name} did not start: it {_ended(code)}")
+            _warn(f"{slot.name} did not start: it {_ended(code)}")
             raise _GivenUp(code if code == 2 else 1)  # 2 is for settings; it has said which
 
     # Workers that die.
@@ -197,7 +199,7 @@ class Supervisor:
             if slot.child is child:
                 lived = asyncio.get_running_loop().time() - (child.serving_since or 0)
                 slot.deaths = 0 if lived > _SETTLED else slot.deaths + 1
-                _say(f"{slot.name} (process {child.pid}) {_ended(code)}; another is started")
+                _warn(f"{slot.name} (process {child.pid}) {_ended(code)}; another is started")
                 await self._restart(slot)
 
     async def _restart(self, slot: _Slot) -> None:
@@ -209,13 +211,13 @@ class Supervisor:
                 return
             slot.deaths += 1
             code = await child.gone()
-            _say(f"{slot.name} did not start: it {_ended(code)}; again in {self._pause(slot.deaths):g} s")
+            _warn(f"{slot.name} did not start: it {_ended(code)}; again in {self._pause(slot.deaths):g} s")
             self._count_failure()
 
     def _count_failure(self) -> None:
         self._failures += 1
         if self._failures >= _MOST_FAILURES and not any(child.serving for child in self._children):
-            _say(f"no worker is left, and {self._failures} in a row did not start: giving up")
+            _warn(f"no worker is left, and {self._failures} in a row did not start: giving up")
             raise _GivenUp(1)
 
     # Workers that are replaced.
@@ -224,9 +226,9 @@ class Supervisor:
         while True:
             await self._told_to_reload.wait()
             self._told_to_reload.clear()
-            _say("reloading: the workers are replaced one by one")
+            say("reloading: the workers are replaced one by one")
             if await self._reload():
-                _say("reloaded: all workers are new")
+                say("reloaded: all workers are new")
 
     async def _reload(self) -> bool:
         for slot in self._slots:
@@ -241,14 +243,14 @@ class Supervisor:
             new, serves = await self._start(slot)
             if not serves:
                 code = await new.gone()
-                _say(f"not reloaded: the new {slot.name} {_ended(code)} at its start; those of before go on")
+                _warn(f"not reloaded: the new {slot.name} {_ended(code)} at its start; those of before go on")
                 return False
             slot.deaths = 0
             self._watch(slot)
         if old is not None:
             old.retire()
             if not await old.gone_in_time():
-                _say(f"{slot.name} (process {old.pid}) did not leave in time: killed")
+                _warn(f"{slot.name} (process {old.pid}) did not leave in time: killed")
         return True
 
 
@@ -256,5 +258,5 @@ def _ended(code: int) -> str:
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
-def _say(text: str) -> None:
-    click.echo(text, err=True)
+def _warn(text: str) -> None:
+    say(text, logging.WARNING)

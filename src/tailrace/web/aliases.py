@@ -15,6 +15,7 @@ from tailrace.hub import Tail
 from tailrace.log import Record
 from tailrace.runs.following import read_past
 from tailrace.runs.frames import frame_of
+from tailrace.runs.rights import ALL_RUNS
 from tailrace.runs.tasks import Tasks
 
 __all__ = ["Aliases"]
@@ -56,7 +57,7 @@ class Aliases:
             await asyncio.wait((task,))
 
     async def _claim(self, run: str) -> None:
-        tail = (await self._runs.attach(run, None)).tail
+        tail = (await self._runs.attach(run, ALL_RUNS)).tail
         try:
             await tail.wait_for(lambda: tail.head > 1, _RUN_SECONDS)
             name = _id_in(await read_past(tail, 1))

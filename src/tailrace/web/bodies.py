@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
+from tailrace.asgi import Receive
 from tailrace.chat.ask import Ask, Message
 from tailrace.web.problems import Problem
 
-__all__ = ["BODY_SECONDS", "ChatBody", "PublishBody", "encode", "parse", "read_body"]
+__all__ = ["BODY_SECONDS", "ChatBody", "PublishBody", "PublishManyBody", "encode", "parse", "read_body"]
 
 BODY_SECONDS = 30.0
 """From a request's head to the end of its body."""
@@ -61,10 +62,27 @@ class ChatBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class PublishBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An event to publish."""
+    """An event to publish. `state` says what `data` makes of the channel's state: another one, or a changed one."""
 
     data: Any
     event: str | None = None
+    idempotency_key: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    state: Literal["replace", "merge"] | None = None
+
+
+class PublicationBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One of several events to publish."""
+
+    channel: str
+    data: Any
+    event: str | None = None
+    state: Literal["replace", "merge"] | None = None
+
+
+class PublishManyBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Events to publish in one call, to any channels. The key is that of the call, in each of its channels."""
+
+    events: Annotated[tuple[PublicationBody, ...], Meta(min_length=1, max_length=1000)]
     idempotency_key: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
 
 
@@ -73,25 +91,36 @@ async def read_body(request: Request, limit: int) -> bytes:
     declared = request.headers.get("content-length", "").lstrip("0")
     if declared.isdecimal() and (len(declared) > _MOST_DIGITS or int(declared) > limit):
         raise _too_large(limit)
+    # Most bodies are one piece that came with the head, and a deadline costs more than reading them. How long a first
+    # piece may take is the server's matter (`server.bounds`), which has to mind silence anyway.
+    body, more = await _piece(request.receive)
+    if more:
+        body = await _rest(request.receive, limit, body)
+    if len(body) > limit:
+        raise _too_large(limit)
+    return body
+
+
+async def _rest(receive: Receive, limit: int, first: bytes) -> bytes:
+    body, more = bytearray(first), True
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            return await _collect(request, limit)
+            while more and len(body) <= limit:
+                piece, more = await _piece(receive)
+                body += piece
     except TimeoutError:
         detail = f"The request's body did not arrive within {BODY_SECONDS:g} seconds."
         raise Problem(408, "body_timeout", detail, {"connection": "close"}) from None
-
-
-async def _collect(request: Request, limit: int) -> bytes:
-    body = bytearray()
-    try:
-        async for piece in request.stream():
-            body += piece
-            if len(body) > limit:
-                raise _too_large(limit)
-    except ClientDisconnect:
-        # Nobody reads this answer, but the request ends as one that was refused, not as a fault of ours.
-        raise Problem(400, "disconnected", "The client left before its request was complete.") from None
     return bytes(body)
+
+
+async def _piece(receive: Receive) -> tuple[bytes, bool]:
+    """The body's next piece, and whether there are more."""
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        # Nobody reads this answer, but the request ends as one that was refused, not as a fault of ours.
+        raise Problem(400, "disconnected", "The client left before its request was complete.")
+    return message.get("body", b""), message.get("more_body", False)
 
 
 def _too_large(limit: int) -> Problem:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from tailrace.channels import History
 from tailrace.facade import Answered, Tailrace, cursor_of
 from tailrace.web.accepts import AS_IT_IS, wants_json
 from tailrace.web.bodies import PublishBody, parse, read_body
+from tailrace.web.idempotency import own_key
+from tailrace.web.identity import require
 from tailrace.web.options import WebOptions
 from tailrace.web.origins import Origins
 from tailrace.web.problems import Problem
+from tailrace.web.queries import beginning, limit
+from tailrace.web.retained import retained
 from tailrace.web.routes import StreamRoute
 
 __all__ = ["Events"]
-
-_MOST = 1000
 
 
 class Events:
@@ -44,30 +44,32 @@ class Events:
         """Publish an event; answered when the store has it."""
         self._origins.check(request.headers)
         channel = request.path_params["channel"]
+        caller = require(request, "publish", channel)
         body = await read_body(request, self._options.max_body)
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "text/plain":
             event = PublishBody(data=_text(body))
         else:
             event = parse(body, PublishBody)
-        position = await self._tailrace.channels.publish(channel, event.data, event.event, event.idempotency_key)
+        position = await self._tailrace.channels.publish(
+            channel, event.data, event.event, own_key(event.idempotency_key, caller), event.state
+        )
         return JSONResponse({"channel": channel, "id": str(position)})
 
     async def read(self, request: Request) -> Answered:
         """Subscribe, or look at what is retained."""
         channel, query = request.path_params["channel"], request.query_params
-        cursor = cursor_of(request.scope)
+        caller, cursor = require(request, "subscribe", channel), cursor_of(request.scope)
         if wants_json(request.headers):
-            history = await self._tailrace.channels.history(channel, cursor, _limit(query.get("limit")))
-            return JSONResponse(_retained(channel, history), headers=AS_IT_IS)
-        reading = await self._tailrace.channels.read(
-            channel, cursor, earliest=_earliest(query.get("from")), only=query.getlist("event")
-        )
-        return self._tailrace.respond(reading)
+            history = await self._tailrace.channels.history(channel, cursor, limit(query))
+            return JSONResponse(retained(channel, history), headers=AS_IT_IS)
+        reading = await self._tailrace.channels.read(channel, cursor, **beginning(query))
+        return self._tailrace.respond(reading, caller.expires)
 
     async def drop(self, request: Request) -> Response:
         """Delete a channel's history."""
         self._origins.check(request.headers)
         channel = request.path_params["channel"]
+        require(request, "publish", channel)
         position = await self._tailrace.channels.drop(channel)
         return JSONResponse({"channel": channel, "id": str(position)})
 
@@ -77,34 +79,3 @@ def _text(body: bytes) -> str:
         return body.decode()
     except UnicodeDecodeError as error:
         raise Problem(400, "malformed", f"The body is not UTF-8: {error}") from error
-
-
-def _earliest(text: str | None) -> bool:
-    if text not in {None, "earliest"}:
-        raise Problem(422, "invalid_query", "from: expected earliest; without it, only what comes is sent.")
-    return text is not None
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return _MOST
-    number = text.lstrip("0")
-    if not (number.isascii() and number.isdigit() and len(number) <= 9):
-        raise Problem(422, "invalid_query", "limit: expected a whole number, 1 or more.")
-    return min(int(number), _MOST)
-
-
-def _retained(channel: str, history: History) -> dict[str, Any]:
-    """The events, the id to go on from, and what became of the cursor, where one was sent."""
-    epoch, verdict = history.position.epoch, history.verdict
-    retained: dict[str, Any] = {
-        "channel": channel,
-        "id": str(history.position),
-        "events": [
-            {"id": f"{epoch}-{record.offset}", "event": record.event or "message", "data": record.data, "at": record.at}
-            for record in history.records
-        ],
-    }
-    if verdict is not None:
-        retained["resume"] = {"recovered": verdict.recovered, "reason": verdict.reason, "missed": verdict.missed}
-    return retained

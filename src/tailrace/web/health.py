@@ -16,11 +16,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from tailrace.access.limits.limiter import Limiter
 from tailrace.asgi import Message, Receive, Scope, Send
 from tailrace.facade import Answered, Tailrace
 from tailrace.web.peers import Peers
 
-__all__ = ["Health", "RequestCounter", "together"]
+__all__ = ["Health", "RequestCounter", "resident_bytes", "status_of", "together", "totals"]
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -34,17 +35,21 @@ _SUMMED: Final = (
     "total_tokens",
     "memory_mb",
 )
+_TOTALS: Final = ("total_requests", "failed_requests", "total_tokens")
+"""Those of them that never fall."""
+_SINCE: Final = ("degraded_since", "limits_degraded_since")
 
 
 class Health:
     """The health endpoints."""
 
-    def __init__(self, tailrace: Tailrace, peers: Peers | None = None) -> None:
+    def __init__(self, tailrace: Tailrace, peers: Peers | None = None, limiter: Limiter | None = None) -> None:
         self._tailrace = tailrace
+        self._limiter = limiter
         self._peers = peers
         self._started = time.monotonic()
         if peers is not None:
-            peers.answer(_QUESTION, self._figures)
+            peers.answer(_QUESTION, self._figures, totals)
 
     @property
     def routes(self) -> Sequence[BaseRoute]:
@@ -61,31 +66,27 @@ class Health:
             return JSONResponse(self._figures())
         answers = await self._peers.ask(_QUESTION)
         counted = {"answered": len(answers.said), "of": answers.asked}
-        return JSONResponse({**together(answers.said), "workers": counted})
+        return JSONResponse({**together(answers.said, answers.left), "workers": counted})
 
     def _figures(self) -> dict[str, Any]:
         """What is going on in this process."""
         tailrace = self._tailrace
         subscriptions, counted = tailrace.hub.subscriptions, tailrace.counters
         return {
-            "status": self._status(),
+            "status": status_of(tailrace),
             "active_streams": len(subscriptions),
             "active_runs": len(tailrace.runs.live),
             "subscribers": sum([subscription.lasting for subscription in subscriptions]),
             "total_requests": int(counted["requests"]),
-            "failed_requests": int(counted["requests.failed"] + counted["runs.failed"]),
-            "total_tokens": int(counted["tokens"]),
+            "failed_requests": int(counted["requests.failed"] + counted.sum("runs.ended", "failed")),
+            "total_tokens": int(counted.sum("tokens", "output")),
             "uptime_seconds": round(time.monotonic() - self._started, 3),
-            "memory_mb": round(_resident_bytes() / 1_048_576, 1),
+            "memory_mb": round(resident_bytes() / 1_048_576, 1),
             "store": tailrace.hub.store.kind,
             "degraded_since": tailrace.hub.store.failing_since,
+            "limits_degraded_since": None if self._limiter is None else self._limiter.degraded_since,
             "pid": os.getpid(),
         }
-
-    def _status(self) -> str:
-        if self._tailrace.draining:
-            return "draining"
-        return "healthy" if self._tailrace.hub.store.failing_since is None else "degraded"
 
     async def live(self, request: Request) -> Response:
         """The process answers."""
@@ -98,22 +99,36 @@ class Health:
         return JSONResponse({"status": "ready"})
 
 
-def together(each: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def totals(left: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What is left of processes that are gone: what they had counted."""
+    return {name: sum(one[name] for one in left) for name in _TOTALS}
+
+
+def together(each: Sequence[Mapping[str, Any]], left: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
     """One answer from those of all processes, the asked one's first: sums, and the uptime of the oldest.
 
-    The service is degraded if any process is, and since the first was; it leaves when all do, since one that does is
-    being replaced.
+    What is counted is counted of those too that have `left`, so that it never falls. The service is degraded if any
+    process is, and since the first was; it leaves when all do, since one that does is being replaced.
     """
     statuses = [one["status"] for one in each]
     staying = [status for status in statuses if status != "draining"]
     status = "draining" if not staying else "degraded" if "degraded" in staying else "healthy"
     sums = {name: round(sum(one[name] for one in each), 1) for name in _SUMMED}
-    since = min((at for one in each if (at := one["degraded_since"]) is not None), default=None)
+    sums |= {name: sums[name] + total for name, total in totals(left).items()}
+    since = {name: min((at for one in each if (at := one.get(name)) is not None), default=None) for name in _SINCE}
     oldest = max(one["uptime_seconds"] for one in each)
-    return {**each[0], **sums, "status": status, "degraded_since": since, "uptime_seconds": oldest}
+    return {**each[0], **sums, **since, "status": status, "uptime_seconds": oldest}
 
 
-def _resident_bytes() -> int:
+def status_of(tailrace: Tailrace) -> str:
+    """How a process is, in a word: `draining`, `degraded` (its store is) or `healthy`."""
+    if tailrace.draining:
+        return "draining"
+    return "healthy" if tailrace.hub.store.failing_since is None else "degraded"
+
+
+def resident_bytes() -> int:
+    """Bytes of memory that this process has."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES
     except OSError:

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from tailrace.chat.gateway import Gateway
+from tailrace.web.identity import require
 from tailrace.web.shapes import is_anthropic
 
 __all__ = ["Models"]
@@ -35,6 +36,7 @@ class Models:
 
     async def list(self, request: Request) -> Response:
         """All of them, on one page."""
+        require(request, "chat")
         # What has a slash stands for names, and is none.
         names = [name for name in self._gateway.catalog.names if "/" not in name]
         if not is_anthropic(request):
@@ -44,6 +46,7 @@ class Models:
 
     async def show(self, request: Request) -> Response:
         """One of them. Raises `UnknownModel`."""
+        require(request, "chat")
         name = request.path_params["model"]
         if not name:
             raise HTTPException(404)

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 
 from tailrace.web.problems import Problem
 
-__all__ = ["Origins"]
+__all__ = ["Origins", "is_same_origin"]
 
 
 class Origins:
@@ -30,11 +30,8 @@ class Origins:
         origin = headers.get("origin")
         if origin in self._allowed:
             return True
-        site = headers.get("sec-fetch-site")
-        if site is not None:
-            return site in {"same-origin", "none"}
-        # An old browser: a page of ours names us. A same-origin GET sends no Origin at all.
-        return origin is None or origin.partition("://")[2] == headers.get("host")
+        # An old browser sends no Origin at all with a same-origin GET.
+        return is_same_origin(headers) or (origin is None and "sec-fetch-site" not in headers)
 
     @staticmethod
     def check_deliberate(headers: Headers) -> None:
@@ -42,3 +39,12 @@ class Origins:
         purpose = " ".join([headers.get(name, "") for name in ("sec-purpose", "purpose", "x-moz")])
         if "prefetch" in purpose or "prerender" in purpose:
             raise Problem(403, "prefetch", "This starts something, so it is not for prefetching.")
+
+
+def is_same_origin(headers: Headers) -> bool:
+    """Whether a browser says that a page of ours asks, or whoever sits before it."""
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site in {"same-origin", "none"}
+    origin = headers.get("origin")  # an old browser: a page of ours names us
+    return origin is not None and origin.partition("://")[2] == headers.get("host")

@@ -10,22 +10,32 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-__all__ = ["Answers", "Peers"]
+__all__ = ["Answers", "Fold", "Peers"]
+
+Fold = Callable[[Sequence[Mapping[str, Any]]], Mapping[str, Any]]
+"""Makes one answer of several."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the workers say, this one first; those who said nothing in time are left out of it, not of `asked`."""
+    """What the workers say, this one first; those who said nothing in time are left out of it, not of `asked`.
+
+    `left` is what those said last who say nothing now, or are gone, where somebody folds it.
+    """
 
     said: Sequence[Mapping[str, Any]]
     asked: int
+    left: Sequence[Mapping[str, Any]] = ()
 
 
 class Peers(Protocol):
     """The workers."""
 
-    def answer(self, question: str, answer: Callable[[], Mapping[str, Any]]) -> None:
-        """Have others' `question` answered here by `answer`, with what JSON can carry."""
+    def answer(self, question: str, answer: Callable[[], Mapping[str, Any]], fold: Fold | None = None) -> None:
+        """Have others' `question` answered here by `answer`, with what JSON can carry.
+
+        With `fold`, what was said last is kept for when this one is gone; it makes one answer of several.
+        """
         ...
 
     async def ask(self, question: str) -> Answers:

@@ -12,16 +12,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from tailrace.chat.dialects import DIALECTS, Head
+from tailrace.access.caller import Caller
+from tailrace.chat.dialects import DIALECTS, BadRequest, Head
 from tailrace.chat.dialects.openai_responses.objects import begun, error_of
 from tailrace.chat.dialects.rendering import unpack
-from tailrace.errors import ErrorType, RunError, RunNotFound
+from tailrace.errors import ErrorType, ProviderError, RunNotFound
 from tailrace.facade import Answered, Tailrace
 from tailrace.runs import Status, Summary, follow
 from tailrace.runs.meta import RunMeta
+from tailrace.runs.rights import ALL_RUNS, Reader
 from tailrace.sse import Decoder
 from tailrace.web.accepts import AS_IT_IS
 from tailrace.web.aliases import Aliases
+from tailrace.web.identity import caller_of, reader_of
 from tailrace.web.options import WebOptions
 from tailrace.web.origins import Origins
 from tailrace.web.problems import Problem
@@ -51,40 +54,64 @@ class Responses:
             Route("/v1/responses/{id}/cancel", self.cancel, methods=["POST"]),
         )
 
-    async def begun(self, run: str) -> Response:
+    async def begun(self, run: str, caller: Caller) -> Response:
         """The answer to whoever comes back for a run later."""
-        _, head = await self._look_at(run)
+        _, head = await self._look_at(run, caller)
         return JSONResponse(begun(head), headers={"tailrace-run": run})
 
     async def show(self, request: Request) -> Answered:
         """The response as it is now; or, with `stream=true`, its events past number `starting_after`, then live."""
-        name = request.path_params["id"]
-        run, head = await self._find(name)
         if request.query_params.get("stream") == "true" and request.method == "GET":  # HEAD has no stream
-            skip = _skipped(request.query_params.get("starting_after"))
-            return self._tailrace.respond(await self._telling.read(run, skip))
-        return await self._state(name, run, head)
+            return await self._tailrace.enter(request, self._events)
+        name, caller = request.path_params["id"], caller_of(request)
+        run, head = await self._find(name, caller)
+        return await self._state(name, run, head, caller)
+
+    async def _events(self, request: Request) -> Answered:
+        caller = caller_of(request)
+        run, _ = await self._find(request.path_params["id"], caller)
+        skip = _skipped(request.query_params.get("starting_after"))
+        return self._tailrace.respond(await self._telling.read(run, caller, skip))
 
     async def cancel(self, request: Request) -> Response:
         """Cancel a response; one that has ended stays as it ended."""
         self._origins.check(request.headers)
-        name = request.path_params["id"]
-        run, head = await self._find(name)
-        await self._runs.cancel(run, None)
-        return await self._state(name, run, head)
+        name, caller = request.path_params["id"], caller_of(request)
+        run, head = await self._find(name, caller)
+        await self._runs.cancel(run, reader_of(caller, run))
+        return await self._state(name, run, head, caller)
 
-    async def _find(self, name: str) -> tuple[str, Head]:
+    async def check_previous(self, name: str, caller: Caller) -> None:
+        """See that nobody goes on from a response that is another's. Raises `BadRequest`.
+
+        The provider has one key for all callers, and so cannot tell. Nor can it be told here of one that is kept no
+        more, or was never asked for here.
+        """
+        run = await self._aliases.find(name)
+        if run is None or await self._is_there(run, ALL_RUNS) == await self._is_there(run, reader_of(caller, run)):
+            return
+        raise BadRequest("there is no such response", "previous_response_id", "previous_response_not_found")
+
+    async def _is_there(self, run: str, reader: Reader) -> bool:
+        try:
+            attached = await self._runs.attach(run, reader)
+        except RunNotFound:
+            return False
+        self._tailrace.hub.close(attached.tail)
+        return True
+
+    async def _find(self, name: str, caller: Caller) -> tuple[str, Head]:
         """The run that an id stands for, and what its answer says of itself. Raises `RunNotFound`."""
         try:
-            return await self._look_at(name.removeprefix(_OWN))
+            return await self._look_at(name.removeprefix(_OWN), caller)
         except RunNotFound:
             run = await self._aliases.find(name)
             if run is None:
                 raise
-        return await self._look_at(run)
+        return await self._look_at(run, caller)
 
-    async def _look_at(self, run: str) -> tuple[str, Head]:
-        tail = (await self._runs.attach(run, None)).tail
+    async def _look_at(self, run: str, caller: Caller) -> tuple[str, Head]:
+        tail = (await self._runs.attach(run, reader_of(caller, run))).tail
         try:
             dialect, head = unpack(run, RunMeta.parse(tail.meta).view)
         except ValueError:  # it was not asked for in any dialect
@@ -95,17 +122,17 @@ class Responses:
             raise RunNotFound(run)
         return run, head
 
-    async def _state(self, name: str, run: str, head: Head) -> Response:
-        summary = await self._runs.summary(run, None)
+    async def _state(self, name: str, run: str, head: Head, caller: Caller) -> Response:
+        summary = await self._runs.summary(run, reader_of(caller, run))
         response = begun(head)
         if summary.status is not Status.RUNNING:
             # One that failed before its first event was told by its error alone.
-            response = (await self._told(run) or response) | _failure(summary)
+            response = (await self._told(run, caller) or response) | _failure(summary)
         return JSONResponse({**response, "id": name}, headers={**AS_IT_IS, "tailrace-run": run})
 
-    async def _told(self, run: str) -> dict[str, Any]:
+    async def _told(self, run: str, caller: Caller) -> dict[str, Any]:
         """The response as which a run that has ended was told; nothing where there was none."""
-        reading = await self._telling.read(run)
+        reading = await self._telling.read(run, caller)
         tail, renderer = reading.tail, reading.renderer
         accumulator, decoder = _DIALECT.accumulator(), Decoder()
         try:
@@ -124,7 +151,8 @@ def _failure(summary: Summary) -> dict[str, Any]:
         return {}
     if summary.status is Status.CANCELLED:
         return {"status": "cancelled", "error": None}
-    error = RunError(ErrorType(summary.error["type"]), summary.error["message"])
+    told = summary.error
+    error = ProviderError(ErrorType(told["type"]), told["message"], code=told.get("code"))
     return {"status": "failed", "error": error_of(error)}
 
 

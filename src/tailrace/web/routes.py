@@ -8,7 +8,8 @@ from functools import wraps
 from starlette.requests import Request
 from starlette.routing import Match, Route
 
-from tailrace.errors import StoreUnavailable
+from tailrace.asgi import reason_of
+from tailrace.errors import Overloaded, StoreUnavailable
 from tailrace.facade import Answered, Tailrace, cursor_of
 from tailrace.web.accepts import wants_json
 
@@ -20,7 +21,7 @@ Endpoint = Callable[[Request], Awaitable[Answered]]
 class StreamRoute(Route):
     """A route to streams. It serves the methods that it names and no HEAD, which Starlette adds to each GET.
 
-    A resume that comes while the store is away is answered with a stream, not with an error.
+    A resume that comes while the store is away, or this process is full, is answered with a stream, not with an error.
     """
 
     def __init__(self, tailrace: Tailrace, path: str, endpoint: Endpoint, methods: Sequence[str]) -> None:
@@ -32,11 +33,13 @@ def _resumable(tailrace: Tailrace, endpoint: Endpoint) -> Endpoint:
     @wraps(endpoint)
     async def answer(request: Request) -> Answered:
         try:
-            return await endpoint(request)
-        except StoreUnavailable:
+            if tailrace.is_full and wants_json(request.headers):
+                return await endpoint(request)
+            return await tailrace.enter(request, endpoint)
+        except (StoreUnavailable, Overloaded) as error:
             if cursor_of(request.scope) is None or wants_json(request.headers):
                 raise
-            return tailrace.come_back()
+            return tailrace.come_back(*reason_of(error))
 
     return answer
 

@@ -11,13 +11,14 @@ from typing import Any
 
 from starlette.requests import Request
 
-from tailrace.chat.dialects import Dialect, Head
-from tailrace.chat.dialects.rendering import DialectRenderer, Whole, unpack
+from tailrace.access.caller import Caller
+from tailrace.chat.dialects.rendering import DialectRenderer, Whole, spoken, unpack
 from tailrace.facade import Answered, Tailrace
 from tailrace.hub import Reading, Tail
 from tailrace.runs import follow, opening
 from tailrace.runs.meta import RunMeta
 from tailrace.web.aliases import Aliases
+from tailrace.web.identity import caller_of, reader_of
 from tailrace.web.problems import Failed
 from tailrace.web.waiting import while_there
 
@@ -33,16 +34,22 @@ class Telling:
         self._aliases = aliases
         self._open_after = open_after
 
-    async def read(self, run: str, skip: int = 0) -> Reading:
-        """Begin to read a run in its dialect, without its first `skip` events. Raises `RunNotFound`."""
-        return await self._runs.read_as(run, None, lambda tail: DialectRenderer(*_view(tail), skip=skip))
+    async def read(self, run: str, caller: Caller, skip: int = 0) -> Reading:
+        """Begin to read a run in its dialect, without its first `skip` events. Raises `RunNotFound`.
+
+        An answer in a dialect of others goes on when the caller's credential ends: those clients cannot come back.
+        """
+        reader = reader_of(caller, run)
+        return await self._runs.read_as(
+            run, reader, lambda tail: DialectRenderer(*spoken(tail.epoch, _view(tail)), skip=skip)
+        )
 
     async def stream(self, request: Request, run: str, *, kept: bool) -> Answered:
         """A run as a stream, once it can be opened; `kept` as in `Failed`.
 
         Raises `Failed` where it failed before it said anything, `ClientDisconnect` where nobody waits any more.
         """
-        reading = await self.read(run)
+        reading = await self.read(run, caller_of(request))
         tail = reading.tail
         try:
             with tail.held():  # what is said while this waits is sent from memory, with the head
@@ -60,7 +67,7 @@ class Telling:
 
     async def whole(self, request: Request, run: str, *, kept: bool) -> dict[str, Any]:
         """The whole answer, once it is complete. Raises as `stream`, wherever it failed."""
-        reading = await self.read(run)
+        reading = await self.read(run, caller_of(request))
         try:
             whole = await while_there(request.receive, self._fold(reading.tail))
             await self._aliases.known(reading.tail)
@@ -71,11 +78,11 @@ class Telling:
         return whole.whole()
 
     async def _fold(self, tail: Tail) -> Whole:
-        whole = Whole(*_view(tail))
+        whole = Whole(*unpack(tail.epoch, _view(tail)))
         async for records in follow(tail):
             whole.add(records)
         return whole
 
 
-def _view(tail: Tail) -> tuple[Dialect, Head]:
-    return unpack(tail.epoch, RunMeta.parse(tail.meta).view)
+def _view(tail: Tail) -> str:
+    return RunMeta.parse(tail.meta).view

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from starlette.requests import ClientDisconnect
 
@@ -20,16 +20,27 @@ async def while_there(receive: Receive, work: Awaitable[Result]) -> Result:
 
     The request's body must have been read: all that `receive` may still bring is the news of that.
     """
-    working = asyncio.ensure_future(work)
+    waiting = cast("asyncio.Task[object]", asyncio.current_task())
+    left = False
+
+    def on_left(leaving: asyncio.Task[None]) -> None:
+        nonlocal left
+        if not leaving.cancelled():
+            left = True
+            waiting.cancel()
+
+    # The work is done in the task that is here already; a second one, and a wait for both, cost as much as a request.
     leaving = asyncio.ensure_future(_gone(receive))
+    leaving.add_done_callback(on_left)
     try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnect
-        return working.result()
+        return await work
+    except asyncio.CancelledError:
+        if left and waiting.uncancel() == 0:
+            raise ClientDisconnect from None
+        raise  # it was this task that was cancelled
     finally:
-        for task in (working, leaving):
-            task.cancel()
+        leaving.remove_done_callback(on_left)
+        leaving.cancel()
 
 
 async def _gone(receive: Receive) -> None:

@@ -6,7 +6,10 @@ setting. What a setting does is left to the module that it is handed to.
 
 from __future__ import annotations
 
+from tailrace.server.settings.access import Auth, Jwt, Key, is_local
+from tailrace.server.settings.followed import Source
 from tailrace.server.settings.loading import load
+from tailrace.server.settings.observing import Log, Telemetry
 from tailrace.server.settings.secret import Secret
 from tailrace.server.settings.sections import (
     Channels,
@@ -21,15 +24,22 @@ from tailrace.server.settings.sections import (
 )
 
 __all__ = [
+    "Auth",
     "Channels",
     "Chat",
+    "Jwt",
+    "Key",
+    "Log",
     "Model",
     "Provider",
     "Secret",
     "Server",
     "Settings",
+    "Source",
     "Store",
     "Target",
+    "Telemetry",
     "Timeouts",
+    "is_local",
     "load",
 ]

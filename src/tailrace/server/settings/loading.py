@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, get_args, get_or
 import msgspec
 
 from tailrace.errors import SettingsError
+from tailrace.server.settings.access import Auth, Jwt, PublicKey
+from tailrace.server.settings.followed import Source
 from tailrace.server.settings.names import check_known
 from tailrace.server.settings.secret import resolve
-from tailrace.server.settings.sections import KINDS, Model, Provider, Section, Settings, check_default
+from tailrace.server.settings.section import Section
+from tailrace.server.settings.sections import KINDS, Model, Provider, Settings, check_default
 from tailrace.server.settings.sources import PLAIN, Given, as_clause, from_environ, from_file, from_flags, read_file
 
 if TYPE_CHECKING:
@@ -50,6 +53,8 @@ def load(config: Path | None, environ: Mapping[str, str], flags: Mapping[str, ob
         origins[each.section, each.key] = each.origin
     providers = _providers(origin, tables.get("providers", {}), environ)
     models = {name: _model(f"{origin}: [models.{name}]", raw) for name, raw in tables.get("models", {}).items()}
+    sources = {name: _source(origin, name, raw) for name, raw in tables.get("sources", {}).items()}
+    auth = _auth(origin, tables.get("auth", {}), environ)
     notes: tuple[str, ...] = ()
     if "default_model" in plain["chat"]:
         with _placed(origins["chat", "default_model"]):
@@ -60,7 +65,8 @@ def load(config: Path | None, environ: Mapping[str, str], flags: Mapping[str, ob
         notes = (f"default model: {name} ({why}; [chat] default_model chooses another)",)
     with _placed(origin):
         sections: dict[str, Any] = {section: shape(**plain[section]) for section, shape in PLAIN.items()}
-        return Settings(**sections, providers=providers, models=models, notes=notes)
+        notes += tuple(auth.notes(sections["server"].host, shared=sections["store"].address.shared))
+        return Settings(**sections, providers=providers, models=models, sources=sources, auth=auth, notes=notes)
 
 
 @contextmanager
@@ -99,7 +105,32 @@ def _provider(where: str, raw: object, environ: Mapping[str, str], folder: Path)
     if kind not in KINDS:
         got = "it is missing" if kind is None else f"got {kind!r}"
         raise SettingsError(f"{where} kind: expected one of {', '.join(KINDS)}; {got}")
-    return _convert(where, raw, Provider, lambda _, reference: resolve(reference, environ, folder))
+    return _convert(where, raw, Provider, _resolving(environ, folder))
+
+
+def _resolving(environ: Mapping[str, str], folder: Path) -> Callable[[type, Any], Any]:
+    """Return how a value is made that stands somewhere else."""
+
+    def hook(kind: type, reference: Any) -> Any:
+        return (PublicKey.resolve if kind is PublicKey else resolve)(reference, environ, folder)
+
+    return hook
+
+
+def _auth(origin: str, raw: Mapping[str, object], environ: Mapping[str, str]) -> Auth:
+    where = f"{origin}: [auth]"
+    check_known(where, raw, Auth)
+    table = dict(raw)
+    for key, kind in (("required", bool), ("secret", str)):
+        variable = f"TAILRACE_AUTH_{key.upper()}"
+        if variable in environ:
+            try:
+                table[key] = msgspec.convert(environ[variable], kind, strict=False)
+            except msgspec.ValidationError:
+                raise SettingsError(f"{variable}: expected true or false, got {environ[variable]!r}") from None
+    if isinstance(jwt := table.get("jwt"), dict):
+        _check_choices(f"{where} jwt", jwt, Jwt)
+    return _convert(where, table, Auth, _resolving(environ, Path(origin).parent))
 
 
 def _model(where: str, raw: object) -> Model:
@@ -108,12 +139,21 @@ def _model(where: str, raw: object) -> Model:
     return _convert(where, raw, Model)
 
 
+def _source(origin: str, name: str, raw: object) -> Source:
+    where = f"{origin}: [sources.{name}]"
+    check_known(where, raw, Source)
+    _check_choices(where, dict(raw), Source)  # type: ignore[call-overload]  # check_known holds that it is a table
+    source = _convert(where, raw, Source)
+    return msgspec.structs.replace(source, file=str(Path(origin).parent / source.file))
+
+
 def _check_choices(where: str, raw: Mapping[str, object], shape: type[Section]) -> None:
     """Raise SettingsError with the choices where a value is none of them: msgspec names only the value."""
     for field in msgspec.structs.fields(shape):
         choices = get_args(field.type)
-        if get_origin(field.type) is Literal and raw.get(field.name, choices[0]) not in choices:
-            raise SettingsError(f"{where} {field.name}: expected one of {', '.join(choices)}; got {raw[field.name]!r}")
+        name = field.encode_name
+        if get_origin(field.type) is Literal and raw.get(name, choices[0]) not in choices:
+            raise SettingsError(f"{where} {name}: expected one of {', '.join(choices)}; got {raw[name]!r}")
 
 
 def _convert(where: str, raw: object, shape: type[S], hook: Callable[[type, Any], Any] | None = None) -> S:

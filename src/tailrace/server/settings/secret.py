@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["Secret", "resolve"]
+__all__ = ["Secret", "read_reference", "resolve"]
 
 
 class Secret:
@@ -50,7 +50,16 @@ class Secret:
 
 
 def resolve(reference: object, environ: Mapping[str, str], folder: Path) -> Secret:
-    """Read the secret that `reference` names; a relative `file:` starts in `folder`.
+    """Read the secret that `reference` names. Raises SettingsError as `read_reference` does, and as `Secret`."""
+    text = read_reference(reference, environ, folder)
+    try:
+        return Secret(text)
+    except SettingsError as problem:
+        raise SettingsError(f"{_shown(str(reference), folder)}: {problem}") from None
+
+
+def read_reference(reference: object, environ: Mapping[str, str], folder: Path) -> str:
+    """Read the text that `reference` names, without blanks around it; a relative `file:` starts in `folder`.
 
     Raises SettingsError where it is no reference or names nothing. The message never repeats a
     reference of unknown form: it may be the secret itself.
@@ -63,21 +72,21 @@ def resolve(reference: object, environ: Mapping[str, str], folder: Path) -> Secr
     raise SettingsError('expected "env:NAME" or "file:PATH" (the secret itself does not belong in a settings file)')
 
 
-def _from_environment(name: str, environ: Mapping[str, str]) -> Secret:
+def _shown(reference: str, folder: Path) -> str:
+    scheme, _, name = reference.partition(":")
+    return f"the environment variable {name}" if scheme == "env" else f"the file {folder / name}"
+
+
+def _from_environment(name: str, environ: Mapping[str, str]) -> str:
     if name not in environ:
         raise SettingsError(f"the environment variable {name} is not set")
-    try:
-        return Secret(environ[name].strip())
-    except SettingsError as problem:
-        raise SettingsError(f"the environment variable {name}: {problem}") from None
+    return environ[name].strip()
 
 
-def _from_file(path: Path) -> Secret:
+def _from_file(path: Path) -> str:
     try:
-        return Secret(path.read_text(encoding="utf-8").strip())
+        return path.read_text(encoding="utf-8").strip()
     except OSError as problem:
         raise SettingsError(f"the file {path} cannot be read: {problem.strerror}") from None
     except UnicodeDecodeError:
         raise SettingsError(f"the file {path} is not text") from None
-    except SettingsError as problem:
-        raise SettingsError(f"the file {path}: {problem}") from None

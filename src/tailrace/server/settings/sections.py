@@ -9,14 +9,19 @@ from __future__ import annotations
 import re
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Annotated, Final, Literal
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
 from tailrace.errors import SettingsError
 from tailrace.log.address import StoreAddress
+from tailrace.server.settings.access import Auth
+from tailrace.server.settings.followed import Source
+from tailrace.server.settings.limits import LimitSettings
+from tailrace.server.settings.observing import Log, Telemetry
 from tailrace.server.settings.secret import Secret
+from tailrace.server.settings.section import Count, Duration, DurationOrZero, Kept, NonEmpty, Section
+from tailrace.server.settings.urls import is_http
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -38,13 +43,7 @@ __all__ = [
     "check_default",
 ]
 
-# A day bounds what must end (a TOML `inf` or a slip in the unit would hang a shutdown), a month what is kept.
 _PREFIX: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
-Duration = Annotated[float, Meta(gt=0, le=86_400)]
-DurationOrZero = Annotated[float, Meta(ge=0, le=86_400)]
-Kept = Annotated[float, Meta(ge=0, le=31 * 86_400)]
-Count = Annotated[int, Meta(ge=1)]
-NonEmpty = Annotated[str, Meta(min_length=1)]
 
 
 def check_default(name: str, providers: Mapping[str, Provider], models: Collection[str]) -> None:
@@ -69,7 +68,7 @@ def _check_provider_name(name: str) -> None:
 
 
 def _is_origin(text: str) -> bool:
-    return text == "*" or (_is_http(text) and text.count("/") == 2)
+    return text == "*" or (is_http(text) and text.count("/") == 2)
 
 
 def _is_network(text: str) -> bool:
@@ -82,15 +81,6 @@ def _is_network(text: str) -> bool:
 def _is_host(text: str) -> bool:
     name = text.removeprefix("*.")
     return text == "*" or (bool(name) and not set(name) & set("*/: "))
-
-
-def _is_http(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    # A user and password would be a secret in the open; a query or fragment cannot be extended by a path.
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not set(text) & set("@?# ")
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -106,18 +96,6 @@ KINDS: Final[dict[str, Kind]] = {
     "openai-responses": Kind("https://api.openai.com/v1", "gpt-4o"),
     "demo": Kind("", "demo"),
 }
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A part of the settings. Its constructor raises SettingsError for a value out of its field's range."""
-
-    def __post_init__(self) -> None:
-        # msgspec holds types and ranges when it reads, not when Python code constructs.
-        for field in msgspec.structs.fields(self):
-            try:
-                msgspec.convert(getattr(self, field.name), field.type)
-            except msgspec.ValidationError as problem:
-                raise SettingsError(f"{field.name}: {problem}") from None
 
 
 class Server(Section, frozen=True, kw_only=True):
@@ -136,6 +114,8 @@ class Server(Section, frozen=True, kw_only=True):
     """Addresses and networks whose `X-Forwarded-*` headers are believed; `*` believes everyone."""
     allowed_hosts: tuple[str, ...] = ()
     """Host names that are answered, `*.example.com` for those below one; none given: all."""
+    demo: Literal["auto", "on", "off"] = "auto"
+    """Whether there is a page `/demo`; `auto`: where a server shows nothing else, and to this machine alone."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -242,7 +222,7 @@ class Provider(Section, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         usual = KINDS[self.kind].base_url
-        if self.base_url and not _is_http(self.base_url):
+        if self.base_url and not is_http(self.base_url):
             raise SettingsError("base_url: expected https://host[/path], without user, query or fragment")
         if usual and self.api_key is None and self.base_url.rstrip("/") in {"", usual}:
             raise SettingsError(f"api_key: missing, and {usual} answers nobody without one")
@@ -294,8 +274,13 @@ class Settings(Section, frozen=True, kw_only=True):
     store: Store = Store()
     chat: Chat = Chat()
     channels: Channels = Channels()
+    log: Log = Log()
+    telemetry: Telemetry = Telemetry()
+    limits: LimitSettings = LimitSettings()
     providers: dict[str, Provider] = msgspec.field(default_factory=lambda: {"demo": Provider(kind="demo")})
     models: dict[str, Model] = msgspec.field(default_factory=dict)
+    sources: dict[str, Source] = msgspec.field(default_factory=dict)
+    auth: Auth = Auth()
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

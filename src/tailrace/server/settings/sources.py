@@ -1,6 +1,6 @@
 """Where settings come from: a file, the environment, flags. Each value keeps the name of its place.
 
-The tables under [providers] and [models] are left to `loading`: only a file has them.
+The tables under [providers], [models], [sources] and [auth] are left to `loading`: only a file has them.
 """
 
 from __future__ import annotations
@@ -9,24 +9,40 @@ import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
 
 import msgspec
 
 from tailrace.errors import SettingsError
-from tailrace.server.settings.names import check_known, check_table, did_you_mean, refuse_section
-from tailrace.server.settings.sections import Channels, Chat, Section, Server, Store
+from tailrace.server.settings.limits import LimitSettings
+from tailrace.server.settings.names import check_known, check_table, did_you_mean
+from tailrace.server.settings.observing import Log, Telemetry
+from tailrace.server.settings.section import Section
+from tailrace.server.settings.sections import Channels, Chat, Server, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = ["PLAIN", "Given", "as_clause", "from_environ", "from_file", "from_flags", "read_file"]
 
-PLAIN: Final[dict[str, type[Section]]] = {"server": Server, "store": Store, "chat": Chat, "channels": Channels}
+PLAIN: Final[dict[str, type[Section]]] = {
+    "server": Server,
+    "store": Store,
+    "chat": Chat,
+    "channels": Channels,
+    "log": Log,
+    "telemetry": Telemetry,
+    "limits": LimitSettings,
+}
 """The sections whose keys stand for themselves, so that a variable or a flag can set one."""
 
-_NAMED: Final = ("providers", "models")
+_NAMED: Final = ("providers", "models", "sources")
 """The sections that hold a table for each name."""
+
+_SECTIONS: Final = (*PLAIN, *_NAMED, "auth")
+
+_AUTH: Final = ("required", "secret")
+"""The keys of [auth] that stand for themselves; a variable can set those."""
 
 _DEFAULT_FILE: Final = "tailrace.toml"
 
@@ -46,6 +62,7 @@ class Given:
     def read(self) -> object:
         """Return the value as its type. Raises SettingsError, naming the origin."""
         shape = PLAIN[self.section]
+        self._check_choices(shape)
         try:
             value = _split(self.value) if self.text and self._is_list() else self.value
             return getattr(msgspec.convert({self.key: value}, shape, strict=not self.text), self.key)
@@ -54,6 +71,13 @@ class Given:
             if expected.startswith("expected `"):
                 expected = f"{expected.partition(', got `')[0]}, got {self.value!r}"
             raise SettingsError(f"{self.origin}: {expected}") from None
+
+    def _check_choices(self, shape: type[Section]) -> None:
+        """Raise SettingsError with the choices where the value is none of them: msgspec names only the value."""
+        types = {field.name: field.type for field in msgspec.structs.fields(shape)}
+        choices = get_args(types[self.key]) if get_origin(types[self.key]) is Literal else ()
+        if choices and self.value not in choices:
+            raise SettingsError(f"{self.origin}: expected one of {', '.join(choices)}; got {self.value!r}")
 
     def _is_list(self) -> bool:
         return isinstance(getattr(PLAIN[self.section](), self.key), tuple)
@@ -100,13 +124,14 @@ def from_environ(environ: Mapping[str, str]) -> Iterator[Given]:
         section, _, key = rest.lower().partition("_")
         if prefix != "TAILRACE" or not key:
             continue
-        refuse_section(variable, section)
-        if section in _NAMED:
+        if section in _NAMED or (section == "auth" and key in {"keys", "jwt"}):
             raise SettingsError(f"{variable}: [{section}] is set in a settings file only")
-        if section in PLAIN:
+        if section == "auth":
+            _check_known(variable, section, key, _AUTH)
+        elif section in PLAIN:
             _check_key(variable, section, key)
             yield Given(variable, section, key, value, text=True)
-        elif meant := did_you_mean(section, PLAIN, f"TAILRACE_{{}}_{key.upper()}", str.upper):
+        elif meant := did_you_mean(section, (*PLAIN, "auth"), f"TAILRACE_{{}}_{key.upper()}", str.upper):
             raise SettingsError(f"{variable}: unknown section{meant}")
 
 
@@ -124,17 +149,19 @@ def as_clause(sentence: str) -> str:
 
 
 def _check_section(origin: str, name: str, table: object) -> None:
-    refuse_section(f"{origin}", name)
     home = next((section for section, shape in PLAIN.items() if name in shape.__struct_fields__), None)
-    if name not in (*PLAIN, *_NAMED):
+    if name not in _SECTIONS:
         if home and not isinstance(table, dict):
             raise SettingsError(f"{origin}: {name} stands outside of any section; it belongs under [{home}]")
-        raise SettingsError(f"{origin}: unknown section [{name}]{did_you_mean(name, (*PLAIN, *_NAMED), '[{}]')}")
+        raise SettingsError(f"{origin}: unknown section [{name}]{did_you_mean(name, _SECTIONS, '[{}]')}")
     check_table(f"{origin}: [{name}]", table)
 
 
 def _check_key(variable: str, section: str, key: str) -> None:
-    known = PLAIN[section].__struct_fields__
+    _check_known(variable, section, key, PLAIN[section].__struct_fields__)
+
+
+def _check_known(variable: str, section: str, key: str, known: Sequence[str]) -> None:
     if key not in known:
         meant = did_you_mean(key, known, f"TAILRACE_{section.upper()}_{{}}", str.upper)
         raise SettingsError(f"{variable}: [{section}] has no key {key!r}{meant}")
