@@ -12,7 +12,7 @@ run: setup
 	$(BIN)/tailrace serve --port $(PORT) $(if $(CONFIG),--config $(CONFIG))
 
 test: setup
-	@scripts/system-packages caddy chromium haproxy iproute2 nginx nodejs npm openssl redis-server redis-tools
+	@scripts/system-packages caddy chromium haproxy iproute2 nginx nodejs:node npm:npm openssl redis-server redis-tools
 	@scripts/workerd
 	$(BIN)/pytest -n 3 --dist loadfile
 
@@ -22,7 +22,7 @@ check: setup
 	$(BIN)/mypy
 
 bench: setup
-	@scripts/system-packages gcc nodejs npm redis-server
+	@scripts/system-packages gcc nodejs:node npm:npm redis-server
 	$(BIN)/python benchmarks/run.py
 
 # The long version of what `make test` does a little of: a hundred kills in the middle of writing, instances killed,
@@ -40,7 +40,7 @@ format: setup
 
 # What our pages use is built from clients/js and committed, so that a server needs no Node.
 assets:
-	@scripts/system-packages nodejs npm
+	@scripts/system-packages nodejs:node npm:npm
 	scripts/javascript
 
 setup: $(VENV)/.installed
