@@ -112,6 +112,7 @@ class Tailrace:
         self.hub = Hub(logs, hub_options, clock=clock, meter=self.counters)
         self.coordination = coordination
         self.runs = Runs(self.hub, coordination, fleet, self.options.max_runs)
+        self.audience = self.runs.audience
         self.channels = Channels(self.hub)
         self.presence = Presence(self.hub, fleet, self.runs.instance.gone if self.runs.instance is not None else None)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -233,6 +236,38 @@ def test_a_descriptor_is_forgotten_before_its_number_is_somebody_elses(prices: P
             hosted.call(prices.publish(str(number)))
         assert [event.data for event in stays.events(30)] == [str(number) for number in range(30)]
         until(lambda: hosted.call(prices.subscribers()) == 1)
+
+
+def kept() -> Counter[str]:
+    """How many there are of what belongs to a connection, a request or a run."""
+    names = {"LaneProtocol", "Exchange", "RequestResponseCycle", "DirectSink", "Run", "Tail"}
+    return Counter(name for each in gc.get_objects() if (name := type(each).__name__) in names)
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("uncollected")
+def test_what_is_over_does_not_wait_for_the_garbage_collector(prices: Prices, hosted: Hosted) -> None:
+    """It looks rarely, and what is in a cycle until then is a connection's parser, or all that a run has said."""
+    before = kept()
+    with Raw(hosted.address) as raw:
+        raw.send(PLAIN + CHAT)
+        raw.head()
+        raw.read()
+        hosted.call(prices.say("a", None))
+        raw.head()
+        assert raw.rest()[-1].event == "done"
+        raw.send(GET)
+        raw.head()
+        raw.event()
+        until(lambda: kept() - before == Counter({"DirectSink": 1, "Tail": 1}))
+    until(lambda: kept() <= before)
 
 
 def test_a_server_that_shuts_down_closes_a_parked_connection_after_its_stream(loop: Loop) -> None:

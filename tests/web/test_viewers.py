@@ -1,4 +1,4 @@
-"""Who views a channel, over HTTP."""
+"""Who views a channel or a run, over HTTP."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.fleet import Fleet
+from tests.support.fleet import Answers, Fleet
 from tests.support.hosted import until
 from tests.support.identities import Guarded, bearer, token
 from tests.support.raw import Raw
@@ -36,6 +36,12 @@ def figure(raw: Raw) -> int:
     event = raw.event()
     assert (event.event, event.id) == ("viewers", "")
     return int(json.loads(event.data)["viewers"])
+
+
+def reach(raw: Raw, viewers: int) -> None:
+    """Read figures up to this one: an instance that is slow to answer is counted a moment later."""
+    while figure(raw) != viewers:
+        pass
 
 
 def test_it_is_told_how_many_streams_are_open(server: Server) -> None:
@@ -109,3 +115,47 @@ def test_a_stream_of_it_ends_with_the_credential() -> None:
         with guarded.server.open("GET", "/events/news-1/viewers", {**soon, **STREAM}) as raw:
             last = raw.rest()[-1]
         assert (last.event, json.loads(last.data)) == ("reconnect", {"reason": "expired"})
+
+
+# Runs.
+
+
+def viewers_of(run: str, server: Server) -> int:
+    told = server.ask("GET", f"/api/chat/{run}/viewers").json()
+    assert told == {"run": run, "viewers": told["viewers"]}
+    return int(told["viewers"])
+
+
+def test_viewers_of_a_run_are_told_on_every_instance_until_it_ends() -> None:
+    with Fleet(answers=Answers(pieces=1000, delay=0.05)) as fleet:
+        one, other = fleet.instances
+        with one.open("POST", "/api/chat", body={"message": "Hi"}) as asking:
+            run = asking.event().id.rpartition("-")[0]
+            path = f"/api/chat/{run}/viewers"
+            with other.open("GET", path, STREAM) as raw:
+                reach(raw, 1)
+                with other.open("GET", f"/api/chat/{run}"):
+                    reach(raw, 2)
+                    until(lambda: viewers_of(run, one) == viewers_of(run, other) == 2)
+                reach(raw, 1)
+                assert one.ask("DELETE", f"/api/chat/{run}").status == 200
+                assert [json.loads(event.data)["viewers"] for event in raw.rest()] == [0]
+            for each in fleet.instances:
+                assert viewers_of(run, each) == 0
+                assert each.ask("GET", path, STREAM).status == 204
+
+
+def test_a_run_that_is_anothers_has_no_viewers_and_no_stream_of_them() -> None:
+    with Guarded() as guarded, guarded.server.open("POST", "/api/chat", guarded.key("web"), {"message": "x"}) as asking:
+        run = asking.event().id.rpartition("-")[0]
+        path = f"/api/chat/{run}/viewers"
+        for accept in (STREAM, {}):
+            for who in ("other", "reader"):
+                assert guarded.ask("GET", path, {**guarded.key(who), **accept}).status == 404
+            assert guarded.ask("GET", "/api/chat/nothing/viewers", {**guarded.key("web"), **accept}).status == 404
+        for who in ("web", "boss"):
+            assert guarded.ask("GET", path, guarded.key(who)).json() == {"run": run, "viewers": 1}
+        ticket = guarded.ticket(guarded.key("web"), path)
+        with guarded.server.open("GET", f"{path}?ticket={ticket}", STREAM) as raw:
+            assert figure(raw) == 1
+        assert guarded.ask("GET", path).status == 401

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from tailrace.channels.crowd import Crowd
 from tailrace.channels.names import log_of
 from tailrace.errors import StoreError, StoreUnavailable
 from tailrace.hub import Confluence, Hub, Subscription, Tail
+from tailrace.hub.crowd import Crowd, watched
 from tailrace.log.backoff import Backoff
 from tailrace.log.fleet import VIEWERS_KEPT, Fleet
 
@@ -111,7 +111,7 @@ class Presence:
         For a producer who is to stop where nobody views. The last viewer counts for `grace` seconds more: most who go
         are on their way back.
         """
-        return _watched(self.counts(channel), grace)
+        return watched(self.counts(channel), grace)
 
     # Counting.
 
@@ -181,24 +181,6 @@ class Presence:
         except BaseException:
             self._untold |= dict.fromkeys(names)
             raise
-
-
-async def _watched(counts: AsyncGenerator[int], grace: float) -> AsyncGenerator[bool]:
-    told: bool | None = None
-    async with contextlib.aclosing(counts):
-        coming = asyncio.ensure_future(anext(counts))
-        try:
-            while True:
-                count = await coming
-                coming = asyncio.ensure_future(anext(counts))
-                if told and not count and (await asyncio.wait((coming,), timeout=grace))[0]:
-                    continue  # somebody came back
-                if told is not (count > 0):
-                    told = count > 0
-                    yield told
-        finally:
-            coming.cancel()
-            await asyncio.wait((coming,))
 
 
 def _logs_of(tail: Tail) -> Iterable[str]:

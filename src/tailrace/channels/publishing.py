@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from tailrace.channels.names import entry_of, log_of
 from tailrace.channels.state import StateChange, new_state
-from tailrace.errors import InvalidEvent, InvalidName, StoreUnavailable
+from tailrace.errors import InvalidEvent, InvalidName, StoreError, StoreUnavailable
 from tailrace.log import Entry, NewState, Position, Store
 from tailrace.log.state import after
 
 __all__ = ["MOST_EVENTS", "Outcome", "Publication", "publish_all"]
 
+log = logging.getLogger("tailrace")
+
 MOST_EVENTS: Final = 1000
 """Events published in one go: a store takes a channel's part in one step, during which it does nothing else."""
 
-Outcome: TypeAlias = Position | StoreUnavailable | InvalidEvent
+Outcome: TypeAlias = Position | StoreError | InvalidEvent
 """Where an event is, or why it is nowhere: its channel took nothing."""
 
 
@@ -82,11 +85,22 @@ def _put(parts: dict[str, _Part], number: int, publication: Publication) -> tupl
     return publication.channel, len(part.entries) - 1
 
 
-async def _publish(store: Store, part: _Part, operation: str | None) -> Outcome:
+async def _publish(store: Store, part: _Part, key: str | None) -> Outcome:
     try:
-        return await store.publish(part.log, part.entries, operation, part.state)
+        return await store.publish(part.log, part.entries, _operation(key, len(part.entries)), part.state)
     except (StoreUnavailable, InvalidEvent) as error:
         return error
+    except StoreError as error:  # the other channels have their parts all the same, and that has to be told
+        log.exception("events for %s could not be stored", part.log)
+        return error
+
+
+def _operation(key: str | None, events: int) -> str | None:
+    """What the store remembers a key as: it knows the place of the last event alone, from which the others' are told.
+
+    So a key that came with another number of events is another one. No line feed, which sets a caller off from its key.
+    """
+    return key if key is None or events == 1 else f"{key} ({events} events)"
 
 
 def _of_one(outcome: Outcome, part: _Part, index: int) -> Outcome:

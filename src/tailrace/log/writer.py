@@ -89,18 +89,21 @@ class Writer:
         loop = asyncio.get_running_loop()
         while True:
             while self._pending:
-                puts, self._pending = self._pending, []
-                self._under_way = len(puts)
-                refused = await self._append([put.batch for put in puts])
-                self._under_way = 0
-                for batch, stored, on_refused in puts:
-                    if on_refused is not None and batch.log in refused:
-                        on_refused()
-                    else:
-                        stored(batch.records[-1].offset)
+                await self._write_pending()
             self._tell_flushed()
             self._wake = loop.create_future()
             await self._wake
+
+    async def _write_pending(self) -> None:
+        puts, self._pending = self._pending, []
+        self._under_way = len(puts)
+        refused = await self._append([put.batch for put in puts])
+        self._under_way = 0
+        for batch, stored, on_refused in puts:
+            if on_refused is not None and batch.log in refused:
+                on_refused()
+            else:
+                stored(batch.records[-1].offset)
 
     def _tell_flushed(self) -> None:
         flushing, self._flushing = self._flushing, []

@@ -80,6 +80,8 @@ class Elsewhere:
         self._liveness = liveness
         self._tasks = tasks
         self._watched: dict[str, _Watched] = {}
+        self.on_change: Callable[[str], None] = lambda _: None
+        """Hears which log has more viewers here than before, or fewer."""
         self._closed = False
 
     def close(self) -> None:
@@ -87,6 +89,11 @@ class Elsewhere:
         self._closed = True
 
     # Watching.
+
+    def viewers(self, log: str) -> int:
+        """How many watch a run of others here."""
+        watched = self._watched.get(log)
+        return watched.viewers if watched is not None else 0
 
     async def enter(self, tail: Tail) -> Callable[[], None] | None:
         """Count a viewer in, where the run's producer is to know of it; what counts it out again, once."""
@@ -96,6 +103,7 @@ class Elsewhere:
         watched = self._watched.setdefault(tail.log, _Watched(tail, producer))
         watched.tail = tail
         watched.viewers += 1
+        self.on_change(tail.log)
         telling = self._tell(watched)
         if telling is not None:
             try:
@@ -108,6 +116,7 @@ class Elsewhere:
 
     def _leave(self, watched: _Watched) -> None:
         watched.viewers -= 1
+        self.on_change(watched.tail.log)
         self._tell(watched)
 
     def _tell(self, watched: _Watched) -> asyncio.Task[None] | None:

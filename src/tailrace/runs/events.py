@@ -23,8 +23,8 @@ class RunEvents:
     nobody has watched it here for its grace period, to be answered with `Run.found`. `certain` says whether
     nobody else can have ended it by now, `presumed_dead` whether it is likely that somebody has.
 
-    `reported` hears how one that was begun has ended, and what it took, once. `gaps` are the seconds between what
-    producers yielded.
+    `watched` hears that somebody came or left who watches it, by its log. `reported` hears how one that was begun has
+    ended, and what it took, once. `gaps` are the seconds between what producers yielded.
     """
 
     ended: Callable[[Run], None]
@@ -33,5 +33,6 @@ class RunEvents:
     deserted: Callable[[Run], None] | None = None
     certain: Callable[[], bool] = lambda: True
     presumed_dead: Callable[[], bool] = lambda: False
+    watched: Callable[[str], None] = lambda _: None
     reported: Callable[[Ended], None] = report
     gaps: Durations = field(default_factory=Durations)

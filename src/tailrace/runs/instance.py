@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 
 from tailrace.errors import ErrorType, RunError, StoreUnavailable
 from tailrace.hub import Hub, Tail
 from tailrace.log.fleet import Fleet
 from tailrace.runs.elsewhere import Elsewhere
+from tailrace.runs.headcount import Headcount, Inquiry
 from tailrace.runs.lease import LOOK, Lease
 from tailrace.runs.letters import Letter, Word
 from tailrace.runs.membership import Duties, Membership
@@ -40,6 +41,8 @@ class Instance:
         self.lease = Lease(hub, fleet, self.membership.liveness, tasks)
         self.elsewhere = Elsewhere(hub, fleet, self.membership.liveness, tasks)
         self._revived = Revived(hub, fleet, ours)
+        self._fleet = fleet
+        self._headcount = Headcount(fleet, hub.clock, self._viewers)
 
     def certain(self) -> bool:
         """Whether nobody else can have ended a run of this instance's by now."""
@@ -58,12 +61,28 @@ class Instance:
         match letter.word:
             case Word.LOOK:
                 self._tasks.start(self._look_at_lost(log_of(letter.run)))
+            case Word.COUNT:
+                self._headcount.on_asked(letter.run)
             case _ if run is None:
                 return  # it has ended; who asked finds out from its log
             case Word.CANCEL:
                 run.cancel(cancelled())
             case Word.UNWATCHED:
                 run.on_unwatched()
+
+    def _viewers(self, run: str) -> int:
+        live = self._live.get(run)
+        return live.viewers if live is not None else self.elsewhere.viewers(log_of(run))
+
+    def inquire(self, run: str, tail: Tail) -> Callable[[], Awaitable[int]]:
+        """What asks the other instances how many watch a run there; it raises `StoreUnavailable`."""
+        self.suspect(tail)
+        return Inquiry(self._fleet, self._clock, self.gone, run, RunMeta.parse(tail.meta).by).count
+
+    def close(self) -> None:
+        """Tell nobody any more who watches here."""
+        self.elsewhere.close()
+        self._headcount.close()
 
     async def enter(self, tail: Tail) -> Callable[[], None] | None:
         """Count a viewer in of a run that is not produced here; what counts it out again, once."""

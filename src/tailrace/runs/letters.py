@@ -17,10 +17,12 @@ class Word(StrEnum):
     """The last viewer that the run had here has left."""
     LOOK = "look"
     """Somebody waits here for more of the run, and has heard nothing for a while: does it go on at all?"""
+    COUNT = "count"
+    """Somebody here wants to know how many watch the run there."""
 
 
 class Letter(NamedTuple):
-    """A letter to the instance that produces `run`."""
+    """A letter to the instance that produces `run`, or where it is watched."""
 
     word: Word
     run: str

@@ -29,8 +29,8 @@ async def discard(producer: Producer) -> None:
         await close(producer)
 
 
-async def close(items: AsyncIterable[Item]) -> None:
-    """Close an iterator, if it can be closed; what goes wrong then is logged."""
+async def close(items: AsyncIterable[Item] | None) -> None:
+    """Close an iterator, if there is one and it can be closed; what goes wrong then is logged."""
     close = getattr(items, "aclose", None)
     if close is None:
         return

@@ -22,6 +22,7 @@ from tailrace.runs.native import DONE, error_entry, finish_entry, interruption
 from tailrace.runs.options import RunOptions
 from tailrace.runs.pace import Pace
 from tailrace.runs.producer import Item, Producer, close, discard
+from tailrace.runs.producing import PRODUCING, Producing
 from tailrace.runs.states import NEXT, Status, ending
 from tailrace.runs.tally import size
 
@@ -124,6 +125,7 @@ class Run:
             await discard(producer)
             return
         self._producing = True
+        PRODUCING.set(producing := Producing(self))
         items = None
         try:
             items = aiter(producer() if callable(producer) else producer)
@@ -138,8 +140,8 @@ class Run:
             log.exception("the producer of run %s raised", self.id)
             self._fail(_producer_failed())
         finally:
-            if items is not None:
-                await close(items)
+            await close(items)
+            producing.run = None
 
     async def _consume(self, items: AsyncIterator[Item]) -> None:
         clock = self._hub.clock
@@ -333,10 +335,12 @@ class Run:
         self.viewers += 1
         self._elsewhere = False
         self._hub.wheel.cancel(self)
+        self._events.watched(self.tail.log)
 
     def unwatch(self) -> None:
         """Count a viewer out; the last one starts the grace period."""
         self.viewers -= 1
+        self._events.watched(self.tail.log)
         self._wait_for_viewers()
 
     def _wait_for_viewers(self, least: float = 0.0) -> None:

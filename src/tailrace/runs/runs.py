@@ -14,6 +14,7 @@ from tailrace.hub import Hub, Reading, Renderer, Tail
 from tailrace.log import Coordination, Record, Writer, new_run_id
 from tailrace.log.fleet import Fleet
 from tailrace.runs.account import Ended, report
+from tailrace.runs.audience import Audience
 from tailrace.runs.events import RunEvents
 from tailrace.runs.instance import Instance, cancelled
 from tailrace.runs.keys import Keys, Taken
@@ -52,19 +53,24 @@ class Runs:
         self._ours: set[str] = set()  # the logs that are produced here, until the store has all of them
         self._instance = Instance(hub, fleet, self.live, self._ours, self._tasks) if fleet is not None else None
         self._readers = Readers(hub, self.live, self._instance)
+        self.audience = Audience(hub, self._readers, self._instance)
         self.observers: list[Callable[[Ended], None]] = [report]
         """Who hears of the end of each run that was begun here; must not raise."""
         self._gaps = hub.meter.durations("token_gap.seconds")
         self._events = self._heard_by(self._instance)
 
     def _heard_by(self, instance: Instance | None) -> RunEvents:
-        if instance is None:
-            return RunEvents(self._on_ended, self._on_stored, reported=self._on_reported, gaps=self._gaps)
-        return RunEvents(
+        alone = RunEvents(
             self._on_ended,
             self._on_stored,
+            watched=self.audience.on_change,
             reported=self._on_reported,
             gaps=self._gaps,
+        )
+        if instance is None:
+            return alone
+        return replace(
+            alone,
             refused=instance.lease.on_refused,
             deserted=instance.lease.on_deserted,
             certain=instance.certain,
@@ -278,7 +284,7 @@ class Runs:
         self.interrupt_all()
         await _settled(left, patience)
         if self._instance is not None:
-            self._instance.elsewhere.close()
+            self._instance.close()
         written = await self._writer.close(patience)
         settled = await self._tasks.settle(patience)
         if self._instance is not None:

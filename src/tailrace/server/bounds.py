@@ -308,6 +308,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._deaf = True
         self._end_stay()
         super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]  # or the two would keep each other
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser did not take."""

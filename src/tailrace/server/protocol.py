@@ -40,22 +40,26 @@ class LaneProtocol(BoundedProtocol):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._application = self.app
-        self.app = self._serve
         self._sink: DirectSink | None = None
         # The one that was handed over: `cycle` is the newest request's, which a pipelining client may be past.
         self._streaming: RequestResponseCycle | None = None
         self._unwatched = False  # whether the kernel minds no deadline of this connection
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        # As `self.app` it would keep its own protocol, and what each connection leaves would be the collector's.
+        super()._start_asgi_task(cycle, self._serve if app is self.app else app)
+
     async def _serve(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         # uvicorn hands its cycle's bound methods to the application; the cycle is what we need to steer.
         exchange = Exchange(send.__self__, self.hand_over)  # type: ignore[attr-defined]
+        extensions = cast("dict[str, Any]", scope).setdefault("extensions", {})
         if self.scheme == "http":  # never past TLS
-            cast("dict[str, Any]", scope).setdefault("extensions", {})[EXTENSION] = exchange
+            extensions[EXTENSION] = exchange
         try:
-            await self._application(scope, receive, exchange.send)
+            await self.app(scope, receive, exchange.send)
         finally:
             exchange.close()
+            extensions.pop(EXTENSION, None)  # or the request and its exchange would keep each other
 
     def on_headers_complete(self) -> None:
         """Take a head. Behind a pipelined one uvicorn stops reading; while we stream, only that tells who has left."""

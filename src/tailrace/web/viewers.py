@@ -1,10 +1,10 @@
-"""Who views a channel, over HTTP (`/events/{channel}/viewers`): how many now, or as that changes."""
+"""Who views a channel or a run, over HTTP (`…/viewers`): how many now, or as that changes."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Final
 
 from starlette.requests import Request
@@ -12,12 +12,12 @@ from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import BaseRoute
 
 from tailrace.access.caller import Caller
-from tailrace.asgi import HEADERS
+from tailrace.asgi import HEADERS, NO_CONTENT
 from tailrace.facade import Answered, Tailrace
 from tailrace.hub import control
 from tailrace.sse import HEARTBEAT
 from tailrace.web.accepts import AS_IT_IS, wants_stream
-from tailrace.web.identity import require
+from tailrace.web.identity import caller_of, reader_of, require
 from tailrace.web.routes import StreamRoute
 
 __all__ = ["Viewing"]
@@ -27,7 +27,7 @@ _RETRY: Final = 2000
 
 
 class Viewing:
-    """The endpoint of a channel's viewers. Its streams have no ids: each figure is all there is to know."""
+    """The endpoints of viewers. Their streams have no ids: each figure is all there is to know."""
 
     def __init__(self, tailrace: Tailrace) -> None:
         self._tailrace = tailrace
@@ -36,10 +36,13 @@ class Viewing:
 
     @property
     def routes(self) -> Sequence[BaseRoute]:
-        """Where it is found."""
-        return (StreamRoute(self._tailrace, "/events/{channel}/viewers", self.read, methods=["GET"]),)
+        """Where they are found."""
+        return (
+            StreamRoute(self._tailrace, "/events/{channel}/viewers", self.of_channel, methods=["GET"]),
+            StreamRoute(self._tailrace, "/api/chat/{run}/viewers", self.of_run, methods=["GET"]),
+        )
 
-    async def read(self, request: Request) -> Answered:
+    async def of_channel(self, request: Request) -> Answered:
         """Tell how many view a channel: once, or, to who asks for an event stream, as it changes."""
         channel = request.path_params["channel"]
         caller = require(request, "subscribe", channel)
@@ -47,14 +50,28 @@ class Viewing:
             viewers = await self._tailrace.presence.viewers(channel)
             who = {"who": viewers.names} if caller.is_admin else {}
             return JSONResponse({"channel": channel, "viewers": viewers.count, **who}, headers=AS_IT_IS)
-        counts = self._tailrace.presence.counts(channel)
+        return self._stream({"channel": channel}, self._tailrace.presence.counts(channel), caller)
+
+    async def of_run(self, request: Request) -> Answered:
+        """Tell how many watch a run, as for a channel. 204 once it has ended: an `EventSource` comes back no more."""
+        run, caller, audience = request.path_params["run"], caller_of(request), self._tailrace.audience
+        reader = reader_of(caller, run)
+        if not wants_stream(request.headers):
+            return JSONResponse({"run": run, "viewers": await audience.viewers(run, reader)}, headers=AS_IT_IS)
+        if not await audience.goes_on(run, reader):
+            return NO_CONTENT
+        return self._stream({"run": run}, audience.counts(run, reader), caller)
+
+    def _stream(self, named: Mapping[str, str], counts: AsyncGenerator[int], caller: Caller) -> Answered:
         headers = {name.decode(): value.decode() for name, value in HEADERS}
         headers["tailrace-heartbeat"] = f"{self._tailrace.options.heartbeat:g}"
-        return StreamingResponse(self._tell(channel, counts, caller), headers=headers)
+        return StreamingResponse(self._tell(named, counts, caller), headers=headers)
 
-    async def _tell(self, channel: str, counts: AsyncGenerator[int], caller: Caller) -> AsyncGenerator[bytes]:
+    async def _tell(
+        self, named: Mapping[str, str], counts: AsyncGenerator[int], caller: Caller
+    ) -> AsyncGenerator[bytes]:
         leaving = asyncio.ensure_future(self._leaving.wait())
-        coming = asyncio.ensure_future(anext(counts))
+        coming = asyncio.ensure_future(anext(counts, None))
         retry: int | None = _RETRY
         try:
             while True:
@@ -64,8 +81,11 @@ class Viewing:
                     yield _goodbye("draining")
                     return
                 if coming.done():
-                    yield control("viewers", {"channel": channel, "viewers": await coming}, retry=retry)
-                    coming, retry = asyncio.ensure_future(anext(counts)), None
+                    count = await coming
+                    if count is None:  # what is counted has ended
+                        return
+                    yield control("viewers", {**named, "viewers": count}, retry=retry)
+                    coming, retry = asyncio.ensure_future(anext(counts, None)), None
                 elif self._left(caller) <= 0:
                     yield _goodbye("expired")
                     return

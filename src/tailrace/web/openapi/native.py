@@ -94,6 +94,19 @@ _CHAT: Final[Sequence[Operation]] = (
         answers={200: json(ref("Cancelled"), "How the answer stands now.")},
         refusals=(404,),
     ),
+    Operation(
+        path="/api/chat/{run}/viewers",
+        method="get",
+        name="watching",
+        tag="chat",
+        summary="How many watch an answer, now or as it changes",
+        parameters=(_RUN,),
+        answers={
+            200: stream("How many they are.", "Tailrace-Heartbeat", beside=ref("Watching")),
+            204: nothing("The answer has ended; a stream of who watches it tells nothing more."),
+        },
+        refusals=(404,),
+    ),
 )
 
 _EVENTS: Final[Sequence[Operation]] = (

@@ -151,6 +151,7 @@ _TOLD: Final[dict[str, Part]] = {
         text="What a channel retains; `id` is the cursor to go on with.",
     ),
     "RetainedMany": form({"id": _TEXT, "channels": {"type": "object", "additionalProperties": ref("Retained")}}),
+    "Watching": form({"run": _TEXT, "viewers": _WHOLE}),
     "Viewers": form({"channel": CHANNEL, "viewers": _WHOLE}, more=True),
     "Health": form(
         {

@@ -1,4 +1,4 @@
-"""Who views one channel on all instances, as long as somebody here wants to know.
+"""Who views one log on all instances, as long as somebody here wants to know.
 
 What happens here is known at once. What others say is asked for once a second, by one for all who want to know.
 """
@@ -6,13 +6,14 @@ What happens here is known at once. What others say is asked for once a second, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Final
 
 from tailrace.errors import StoreError, StoreUnavailable
 
-__all__ = ["Crowd"]
+__all__ = ["Crowd", "watched"]
 
 log = logging.getLogger("tailrace")
 
@@ -23,7 +24,7 @@ _PACE: Final = 0.25
 
 
 class Crowd:
-    """Follows one channel for any number of followers. `here` counts at once, `elsewhere` asks the others.
+    """Follows one log for any number of followers. `here` counts at once, `elsewhere` asks the others.
 
     `elsewhere` is None where there are none. While the store is away, what was known last stands.
     """
@@ -78,9 +79,30 @@ class Crowd:
                 others = self._others  # whoever was there may be there still
             except StoreError:
                 others = self._others
-                log.exception("it cannot be told who views a channel elsewhere")
+                log.exception("it cannot be told who views a log elsewhere")
             if others != self._others:
                 self._others = others
                 self.tell()
             self._known.set()
             await asyncio.sleep(_LOOK)
+
+
+async def watched(counts: AsyncGenerator[int], grace: float) -> AsyncGenerator[bool]:
+    """Yield whether anybody is counted: now, and whenever that changes, until `counts` end.
+
+    The last one counts for `grace` seconds more.
+    """
+    told: bool | None = None
+    async with contextlib.aclosing(counts):
+        coming = asyncio.ensure_future(anext(counts, None))
+        try:
+            while (count := await coming) is not None:
+                coming = asyncio.ensure_future(anext(counts, None))
+                if told and not count and (await asyncio.wait((coming,), timeout=grace))[0]:
+                    continue  # somebody came back, or it is over
+                if told is not (count > 0):
+                    told = count > 0
+                    yield told
+        finally:
+            coming.cancel()
+            await asyncio.wait((coming,))
