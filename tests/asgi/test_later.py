@@ -20,7 +20,7 @@ async def sent(answer: Any) -> list[dict[str, Any]]:
     async def send(message: Any) -> None:
         messages.append(message)
 
-    await answer({"method": "GET"}, None, send)
+    await answer({"type": "http", "method": "GET"}, None, send)
     return messages
 
 

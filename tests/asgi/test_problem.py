@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from tailrace.asgi import NO_CONTENT, Answer, problem
+from tailrace.asgi import NO_CONTENT, Answer, Message, problem
 from tailrace.testing import Harness
 
 pytestmark = pytest.mark.anyio
@@ -35,3 +37,18 @@ async def test_nothing_more_to_say_is_204_without_a_length() -> None:
 async def test_head_gets_the_length_without_the_body() -> None:
     answer = await Harness(Answer(200, b"12345")).ask("HEAD", "/")
     assert (answer.body, answer.headers["content-length"]) == (b"", "5")
+
+
+@pytest.mark.parametrize(("extensions", "told"), [({"websocket.http.response": {}}, 401), ({}, 1008)])
+async def test_a_handshake_is_refused_in_http_where_the_server_can(extensions: dict[str, Any], told: int) -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    await problem(401, "unauthorized", "No.")({"type": "websocket", "extensions": extensions}, receive, send)
+    assert sent[0].get("status", sent[0].get("code")) == told
+    assert b"".join([message.get("body", b"") for message in sent]).endswith(b'"detail": "No."}' if extensions else b"")

@@ -1,6 +1,6 @@
 /** A page on the React hooks: a conversation, and a channel. */
 
-import { createElement as h, StrictMode } from "react";
+import { createElement as h, StrictMode, useState } from "react";
 import { createRoot } from "react-dom/client";
 
 import { useSubscription, useTailrace } from "../../clients/js/dist/react.js";
@@ -19,8 +19,12 @@ function Conversation() {
 }
 
 function Channel() {
-  const { event, state } = useSubscription("prices");
-  return h("output", { id: "channel", "data-state": state }, event?.data);
+  const [name, setName] = useState("prices");
+  const { event, state } = useSubscription(name, { onEvent: () => globalThis.held });
+  return [
+    h("button", { key: 1, onClick: () => setName("rates") }, "Rates"),
+    h("output", { key: 2, id: "channel", "data-state": state }, event?.data),
+  ];
 }
 
 createRoot(document.body).render(h(StrictMode, null, h(Conversation), h(Channel)));

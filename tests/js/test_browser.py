@@ -197,3 +197,21 @@ async def test_react_hooks_show_a_conversation_and_a_channel(
         await page.get_by_text("Wrong").click()
         await expect(conversation).to_have_attribute("data-error", "unknown_model")
         await expect(page.locator(".user")).to_have_count(3)
+
+
+async def test_a_subscription_that_was_left_says_nothing_of_the_next_one(
+    context: BrowserContext, server: Server, script: str
+) -> None:
+    async with hooks(context, server, script) as page:
+        channel = page.locator("#channel")
+        await expect(channel).to_have_attribute("data-state", "live")
+        await page.evaluate("held = new Promise((resolve) => (release = resolve)); null")
+        server.publish("prices", 1)
+        await expect(channel).to_have_text("1")
+        await page.get_by_text("Rates").click()
+        await expect(channel).to_have_text("")
+        await expect(channel).to_have_attribute("data-state", "live")
+        await page.evaluate("held = undefined; release()")
+        server.publish("rates", 2)
+        await expect(channel).to_have_text("2")
+        await expect(channel).to_have_attribute("data-state", "live")

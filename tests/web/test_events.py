@@ -259,6 +259,14 @@ def test_a_filter_keeps_the_types_that_it_names(backed: Backed, channel: str) ->
         assert names_of(raw.events(4)) == ["a", "message", "b", "a"]
 
 
+def test_an_empty_filter_hides_nothing(backed: Backed, channel: str) -> None:
+    with reader(backed, channel, "?event=") as raw:
+        raw.event()
+        for event in ("a", None):
+            backed.server.publish(channel, event, event=event)
+        assert names_of(raw.events(2)) == ["a", "message"]
+
+
 def test_a_filter_moves_the_position_past_what_it_hides(backed: Backed, channel: str) -> None:
     with reader(backed, channel, "?event=rare") as raw:
         raw.event()
@@ -318,6 +326,13 @@ def test_the_retained_events_can_be_read_page_by_page(backed: Backed, channel: s
         cursor = page["id"]
     assert read == ids
     assert page["resume"] == {"recovered": True, "reason": "ok", "missed": 0}
+
+
+def test_a_filter_holds_in_json_too_and_the_id_is_behind_what_it_hides(backed: Backed, channel: str) -> None:
+    ids = [backed.server.publish(channel, event, event=event) for event in ("a", "b", None, "c")]
+    shown = history(backed, channel, "?event=a&event=message")
+    assert [each["id"] for each in shown["events"]] == [ids[0], ids[2]]
+    assert shown["id"] == ids[3]
 
 
 def test_a_lost_cursor_is_told_in_json_too(backed: Backed, channel: str) -> None:

@@ -33,10 +33,11 @@ async def told(error: Exception, path: str) -> tuple[int, dict[str, str], dict[s
 
 @pytest.mark.parametrize("path", [OURS, CHAT, RESPONSES, MESSAGES])
 async def test_a_store_that_is_away_says_when_to_come_again(path: str) -> None:
-    status, headers, body = await told(StoreUnavailable("the store is away", 2.2), path)
+    status, headers, body = await told(StoreUnavailable("10.1.2.3:6379: Connection refused", 2.2), path)
     assert (status, headers["retry-after"]) == (503, "3")
     said = body if path == OURS else body["error"]
-    assert (said.get("detail") or said["message"]) == "the store is away"
+    # Where the store is, is nobody's business but the operator's.
+    assert (said.get("detail") or said["message"]) == "The store cannot be had now; come again."
     assert body.get("type") == {OURS: "about:blank", MESSAGES: "error"}.get(path)
 
 

@@ -255,6 +255,17 @@ def test_events_for_several_channels_are_published_in_one_call(backed: Backed, n
     assert [each for each in said(got) if each[0] == "a"] == [("a", {"n": 1}), ("a", 2), ("a", "next")]
 
 
+def test_a_key_that_came_with_fewer_events_never_yields_an_id_that_nothing_has(
+    backed: Backed, names: tuple[str, str]
+) -> None:
+    a, _ = names
+    backed.server.ask("POST", f"/events/{a}", {}, {"data": 0, "idempotency_key": "k"})
+    body = {"events": [{"channel": a, "data": n} for n in (1, 2, 3)], "idempotency_key": "k"}
+    answers = [backed.server.ask("POST", "/events", {}, body).json()["events"] for _ in range(2)]
+    assert answers[0] == answers[1]
+    assert [each["id"].partition("-")[2] for each in answers[0]] == ["2", "3", "4"]
+
+
 @pytest.mark.parametrize(
     ("bad", "code"),
     [

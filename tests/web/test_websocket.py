@@ -263,6 +263,9 @@ def test_a_reader_may_begin_at_the_earliest_event_and_filter(backed: Backed, tal
         backed.server.publish("ws-filter", number, "tick" if number != 1 else "tock")
     talk.ask("subscribe", {"channel": "ws-filter", "from": "earliest", "event": "tick"})
     assert [talk.event()["data"] for _ in range(3)] == [{"channels": ["ws-filter"]}, 0, 2]
+    talk.ask("unsubscribe", {"channel": "ws-filter"})
+    talk.ask("subscribe", {"channel": "ws-filter", "from": "earliest", "event": ""})  # no type, so no filter
+    assert [talk.event()["data"] for _ in range(4)] == [{"channels": ["ws-filter"]}, 0, 1, 2]
 
 
 def test_the_state_of_a_channel_comes_as_a_snapshot(talk: Talk) -> None:

@@ -38,9 +38,11 @@ def shake(guarded: Guarded, headers: Mapping[str, str], target: str = "/ws") -> 
 
 @pytest.mark.parametrize("headers", [{}, bearer("wrong"), {"x-api-key": "wrong"}, {"cookie": "tailrace_session=x"}])
 def test_nobody_opens_one_who_is_not_believed(guarded: Guarded, headers: dict[str, str]) -> None:
-    status, told, _ = shake(guarded, headers)
+    status, told, said = shake(guarded, headers)
     assert status == 401
     assert told["www-authenticate"].startswith("Bearer")
+    assert told["content-type"] == "application/problem+json"
+    assert json.loads(said)["code"] == "unauthorized"
 
 
 def test_a_key_or_a_token_opens_one_by_either_header(guarded: Guarded) -> None:

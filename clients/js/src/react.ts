@@ -15,6 +15,8 @@ export interface SubscriptionState<T> {
   readonly change: Change;
 }
 
+const UNBEGUN: [State, Change] = ["connecting", {}];
+
 /**
  * Follow a URL or channels while the component is there; null follows nothing. The newest event renders the
  * component; `options.onEvent`, where given, is called with every one, also with those that came within one frame.
@@ -26,11 +28,15 @@ export function useSubscription<T = unknown>(
 ): SubscriptionState<T> & { readonly subscription: Subscription | undefined } {
   const latest = useLatest(options);
   const [event, setEvent] = useState<ChannelEvent<T>>();
-  const [[state, change], setState] = useState<[State, Change]>(["connecting", {}]);
+  const [[state, change], setState] = useState(UNBEGUN);
   const [subscription, setSubscription] = useState<Subscription>();
   const key = JSON.stringify(target);
   useEffect(() => {
+    setEvent(undefined);
+    setState(UNBEGUN);
+    setSubscription(undefined);
     if (target === null) return undefined;
+    let isCurrent = true; // one that was closed ends when its last handler is done, long after another is live
     const made = subscribe<T>(target, {
       ...latest.current,
       onEvent: (next) => {
@@ -40,12 +46,16 @@ export function useSubscription<T = unknown>(
       onGap: (gap) => latest.current.onGap?.(gap),
       onError: (error) => latest.current.onError?.(error),
       onState: (now, why) => {
+        if (!isCurrent) return;
         setState([now, why]);
         latest.current.onState?.(now, why);
       },
     });
     setSubscription(made);
-    return () => made.close();
+    return () => {
+      isCurrent = false;
+      made.close();
+    };
   }, [key]);
   return { event, state, change, subscription };
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tailrace.asgi.lane import EXTENSION, Lane, Offer
-from tailrace.asgi.later import NotNow, come_back, not_now, reason_of, wait_of
+from tailrace.asgi.later import NotNow, come_back, detail_of, not_now, reason_of, wait_of
 from tailrace.asgi.problem import NO_CONTENT, Answer, problem
 from tailrace.asgi.sink import AsgiSink, Message, Receive, Scope, Send
 from tailrace.asgi.stream import HEADERS, PLACE, READER, EventStream
@@ -25,6 +25,7 @@ __all__ = [
     "Scope",
     "Send",
     "come_back",
+    "detail_of",
     "not_now",
     "problem",
     "reason_of",

@@ -14,7 +14,7 @@ from tailrace.asgi.stream import HEADERS
 from tailrace.errors import Overloaded, StoreUnavailable
 from tailrace.hub import control
 
-__all__ = ["NotNow", "come_back", "not_now", "reason_of", "wait_of"]
+__all__ = ["NotNow", "come_back", "detail_of", "not_now", "reason_of", "wait_of"]
 
 NotNow = StoreUnavailable | Overloaded
 
@@ -34,7 +34,12 @@ def come_back(reason: str, seconds: float, headers: Sequence[tuple[bytes, bytes]
 def not_now(error: NotNow) -> Answer:
     """Say that something cannot be had now, and when to come again."""
     code = "overloaded" if isinstance(error, Overloaded) else "store_unavailable"
-    return problem(503, code, str(error), headers={"retry-after": str(wait_of(error))})
+    return problem(503, code, detail_of(error), headers={"retry-after": str(wait_of(error))})
+
+
+def detail_of(error: NotNow) -> str:
+    """What a caller reads of it. Where the store is, and what it said, is the operator's, and stands in the log."""
+    return str(error) if isinstance(error, Overloaded) else "The store cannot be had now; come again."
 
 
 def reason_of(error: NotNow) -> tuple[str, float]:

@@ -12,7 +12,7 @@ __all__ = ["NO_CONTENT", "Answer", "problem"]
 
 
 class Answer:
-    """A whole answer, as an ASGI application."""
+    """A whole answer, as an ASGI application; to the handshake of a WebSocket, it is a refusal."""
 
     __slots__ = ("body", "headers", "status")
 
@@ -24,9 +24,16 @@ class Answer:
             self.headers.append((b"content-length", str(len(body)).encode()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else self.body})
+        """Answer one request. A server that cannot answer a handshake in HTTP makes a 403 without a word of it."""
+        if scope["type"] == "http":
+            body = b"" if scope["method"] == "HEAD" else self.body
+            await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+            await send({"type": "http.response.body", "body": body})
+        elif "websocket.http.response" in scope.get("extensions", {}):
+            await send({"type": "websocket.http.response.start", "status": self.status, "headers": self.headers})
+            await send({"type": "websocket.http.response.body", "body": self.body})
+        else:
+            await send({"type": "websocket.close", "code": 1008})
 
 
 def problem(

@@ -16,7 +16,7 @@ from tailrace.web.identity import require
 from tailrace.web.options import WebOptions
 from tailrace.web.origins import Origins
 from tailrace.web.problems import Problem
-from tailrace.web.queries import beginning, limit
+from tailrace.web.queries import beginning, limit, only
 from tailrace.web.retained import retained
 from tailrace.web.routes import StreamRoute
 
@@ -61,7 +61,7 @@ class Events:
         caller, cursor = require(request, "subscribe", channel), cursor_of(request.scope)
         if wants_json(request.headers):
             history = await self._tailrace.channels.history(channel, cursor, limit(query))
-            return JSONResponse(retained(channel, history), headers=AS_IT_IS)
+            return JSONResponse(retained(channel, history, only(query)), headers=AS_IT_IS)
         reading = await self._tailrace.channels.read(channel, cursor, **beginning(query))
         return self._tailrace.respond(reading, caller.expires)
 

@@ -10,7 +10,7 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
-from tailrace.asgi import Receive, Scope, Send
+from tailrace.asgi import Receive, Scope, Send, problem
 from tailrace.facade import Answered
 from tailrace.web.problems import Problem, answer
 
@@ -31,10 +31,11 @@ class Hosts:
         """Pass a request on, or refuse it."""
         if scope["type"] not in {"http", "websocket"} or scope["path"] in _PROBES or self._answers_to(_host(scope)):
             await self._app(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})
+            return
+        detail = "This server does not answer to that host name; allowed_hosts in its settings adds one."
+        if scope["type"] == "websocket":
+            await problem(400, "unknown_host", detail)(scope, receive, send)
         else:
-            detail = "This server does not answer to that host name; allowed_hosts in its settings adds one."
             refusal = await answer(Request(scope, receive), Problem(400, "unknown_host", detail))
             await refusal(scope, receive, send)
 

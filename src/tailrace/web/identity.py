@@ -17,7 +17,7 @@ from tailrace.access.authority import Authority
 from tailrace.access.caller import Caller, anyone_at
 from tailrace.access.grants import Action
 from tailrace.access.refusals import CannotTell, CredentialRefused
-from tailrace.asgi import READER, Receive, Scope, Send
+from tailrace.asgi import READER, Receive, Scope, Send, problem
 from tailrace.errors import StoreUnavailable
 from tailrace.facade import Answered, Tailrace, cursor_of
 from tailrace.runs.rights import ALL_RUNS, Reader
@@ -104,8 +104,8 @@ class Identity:
         path = scope["path"]
         try:
             caller = None if _is_open(path) else await self._identify(scope)
-        except Problem as problem:
-            await _refuse(problem, scope, receive, send)
+        except Problem as refused:
+            await _refuse(refused, scope, receive, send)
             return
         except StoreUnavailable:
             await self._tailrace.come_back()(scope, receive, send)
@@ -199,15 +199,13 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}"
 
 
-async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "http":
-        await (await answer(Request(scope, receive), problem))(scope, receive, send)
-    elif "websocket.http.response" in scope.get("extensions", {}):
-        headers = [(name.encode(), value.encode()) for name, value in (problem.headers or {}).items()]
-        await send({"type": "websocket.http.response.start", "status": problem.status, "headers": headers})
-        await send({"type": "websocket.http.response.body", "body": problem.detail.encode()})
+async def _refuse(refused: Problem, scope: Scope, receive: Receive, send: Send) -> None:
+    said: Answered
+    if scope["type"] == "http":  # in the shape of what was asked for
+        said = await answer(Request(scope, receive), refused)
     else:
-        await send({"type": "websocket.close", "code": 1008})
+        said = problem(refused.status, refused.code, refused.detail, headers=refused.headers)
+    await said(scope, receive, send)
 
 
 def _address(scope: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from tailrace.asgi import Answer, problem, wait_of
+from tailrace.asgi import Answer, detail_of, problem, wait_of
 from tailrace.chat.dialects import BadRequest, Dialect, status_of
 from tailrace.errors import (
     InvalidEvent,
@@ -123,7 +123,7 @@ def told_of(error: Exception) -> Told:
             return Told(404, "unknown_model", str(error), param="model")
         case StoreUnavailable() | Overloaded():
             code = "overloaded" if isinstance(error, Overloaded) else "store_unavailable"
-            return Told(503, code, str(error), {"retry-after": str(wait_of(error))})
+            return Told(503, code, detail_of(error), {"retry-after": str(wait_of(error))})
         case _ if type(error) in _BY_TYPE:
             return Told(*_BY_TYPE[type(error)], str(error))
     return Told(500, "internal", "The server failed to answer; its log says why.")

@@ -8,7 +8,7 @@ from starlette.datastructures import QueryParams
 
 from tailrace.web.problems import Problem
 
-__all__ = ["beginning", "limit"]
+__all__ = ["beginning", "limit", "only"]
 
 _MOST = 1000
 
@@ -21,8 +21,13 @@ def beginning(query: QueryParams) -> dict[str, Any]:
     return {
         "earliest": start is not None,
         "snapshot": query.get("snapshot") == "1",
-        "only": query.getlist("event"),
+        "only": only(query),
     }
+
+
+def only(query: QueryParams) -> frozenset[str]:
+    """The types of events to show; none: all. An empty one, as a form sends a field left empty, is no type."""
+    return frozenset([name for name in query.getlist("event") if name])
 
 
 def limit(query: QueryParams) -> int:

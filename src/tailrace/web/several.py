@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
 from typing import Any
 
 from starlette.requests import Request
@@ -12,7 +11,6 @@ from starlette.routing import BaseRoute, Route
 
 from tailrace.asgi import problem
 from tailrace.channels import Outcome, Publication
-from tailrace.errors import StoreUnavailable
 from tailrace.facade import Answered, Tailrace, cursor_of
 from tailrace.log import Position
 from tailrace.web.accepts import AS_IT_IS, wants_json
@@ -21,8 +19,8 @@ from tailrace.web.idempotency import own_key
 from tailrace.web.identity import caller_of, require
 from tailrace.web.options import WebOptions
 from tailrace.web.origins import Origins
-from tailrace.web.problems import Problem
-from tailrace.web.queries import beginning, limit
+from tailrace.web.problems import Problem, told_of
+from tailrace.web.queries import beginning, limit, only
 from tailrace.web.retained import retained_of_several
 from tailrace.web.routes import StreamRoute
 
@@ -54,7 +52,7 @@ class Several:
             require(request, "publish", channel)
         outcomes = await self._tailrace.channels.publish_all(events, own_key(body.idempotency_key, caller_of(request)))
         told = [_told(event, outcome) for event, outcome in zip(events, outcomes, strict=True)]
-        failed = [outcome for outcome in outcomes if not isinstance(outcome, Position)]
+        failed = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
         return _refused(failed, told) if failed else JSONResponse({"events": told})
 
     async def read(self, request: Request) -> Answered:
@@ -66,7 +64,7 @@ class Several:
         callers = [require(request, "subscribe", channel) for channel in channels]
         if wants_json(request.headers):
             histories = await self._tailrace.channels.histories(channels, cursor, limit(query))
-            return JSONResponse(retained_of_several(histories), headers=AS_IT_IS)
+            return JSONResponse(retained_of_several(histories, only(query)), headers=AS_IT_IS)
         reading = await self._tailrace.channels.read_several(channels, cursor, **beginning(query))
         return self._tailrace.respond(reading, callers[0].expires)
 
@@ -74,15 +72,13 @@ class Several:
 def _told(event: Publication, outcome: Outcome) -> dict[str, Any]:
     if isinstance(outcome, Position):
         return {"channel": event.channel, "id": str(outcome)}
-    code = "store_unavailable" if isinstance(outcome, StoreUnavailable) else "invalid_event"
-    return {"channel": event.channel, "error": {"code": code, "message": str(outcome)}}
+    told = told_of(outcome)
+    return {"channel": event.channel, "error": {"code": told.code, "message": told.detail}}
 
 
-def _refused(failed: Sequence[Outcome], told: Sequence[dict[str, Any]]) -> Answered:
+def _refused(failed: Sequence[Exception], told: Sequence[dict[str, Any]]) -> Answered:
     """Say which events are nowhere. Those with an id are there, and a repeat with the same key leaves them so."""
-    away = [error for error in failed if isinstance(error, StoreUnavailable)]
     detail = f"{len(failed)} of {len(told)} events were not published; `events` says which."
-    if not away:
-        return problem(422, "invalid_event", detail, more={"events": told})
-    retry = {"retry-after": str(ceil(max([error.retry_after for error in away])))}
-    return problem(503, "store_unavailable", detail, headers=retry, more={"events": told})
+    # 503 before 500 before 422: where waiting mends a part of it, the call is to be repeated.
+    worst = max(map(told_of, failed), key=lambda each: (each.status, int(each.headers.get("retry-after", 0))))
+    return problem(worst.status, worst.code, detail, headers=worst.headers, more={"events": told})

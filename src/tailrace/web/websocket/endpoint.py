@@ -56,7 +56,8 @@ class WebSockets:
         try:
             await self._check(scope)
         except Problem as refused:
-            await _refuse(refused, scope, send)
+            said = problem(refused.status, refused.code, refused.detail, headers=refused.headers)
+            await said(scope, receive, send)
             return
         await send({"type": "websocket.accept"})
         await self._serve(scope, receive, send)
@@ -91,13 +92,3 @@ class WebSockets:
 def _outlet(scope: Scope, send: Send) -> Outlet:
     wire = scope.get("extensions", {}).get(FRAMES)
     return WireOutlet(wire) if wire is not None else SendOutlet(send)
-
-
-async def _refuse(refused: Problem, scope: Scope, send: Send) -> None:
-    """Answer a handshake in HTTP, where the server can; else as a 403."""
-    if "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close", "code": 1008})
-        return
-    said = problem(refused.status, refused.code, refused.detail, headers=refused.headers)
-    await send({"type": "websocket.http.response.start", "status": said.status, "headers": said.headers})
-    await send({"type": "websocket.http.response.body", "body": said.body})

@@ -57,8 +57,9 @@ class Subscribe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     @property
     def only(self) -> tuple[str, ...]:
-        """The types of events to show; none given: all."""
-        return (self.event,) if isinstance(self.event, str) else self.event
+        """The types of events to show; none given, or empty ones: all."""
+        given = (self.event,) if isinstance(self.event, str) else self.event
+        return tuple([name for name in given if name])
 
 
 class Unsubscribe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
