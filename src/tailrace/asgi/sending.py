@@ -78,6 +78,9 @@ class SendOutlet(Outlet):
         """Bytes that `send` came back from."""
         return self._sent
 
+    def settle(self, *, streaming: bool) -> None:
+        """Nothing to note: the peer is the server's matter, which is known only by what `send` comes back from."""
+
     def cut(self) -> None:
         """End the connection; what `send` is stuck in is given up."""
         self.shut()

@@ -8,6 +8,7 @@ replies pass all of them.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final, Self
 
@@ -19,7 +20,7 @@ _MOST_OWED: Final = 65_536
 """Bytes of replies that may wait for room before the client is listened to no further."""
 
 
-class Outlet:
+class Outlet(ABC):
     """The way out of a WebSocket. Whatever is written are whole frames, but for the rest of one that was cut.
 
     How bytes leave is for the classes below: they say whether it is `full`, and call `_drained` once it is not.
@@ -41,32 +42,33 @@ class Outlet:
         return None
 
     @property
+    @abstractmethod
     def full(self) -> bool:
         """Whether nothing is taken now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, data: bytes) -> int:
         """Take bytes as `Sink.write` does."""
-        raise NotImplementedError
 
+    @abstractmethod
     def queue(self, rest: bytes | memoryview) -> None:
         """Take bytes, full or not: they leave before whatever is written later."""
-        raise NotImplementedError
 
+    @abstractmethod
     def backlog(self) -> int:
         """Bytes that the peer has not acknowledged."""
-        raise NotImplementedError
 
+    @abstractmethod
     def acknowledged(self) -> int:
         """A number that changes when, and only when, the peer takes something."""
-        raise NotImplementedError
 
+    @abstractmethod
     def settle(self, *, streaming: bool) -> None:
         """Note whether there are streams, which mind themselves whether their peer takes anything."""
 
+    @abstractmethod
     def cut(self) -> None:
         """Cut the connection at once."""
-        raise NotImplementedError
 
     def shut(self) -> None:
         """Take nothing more: the connection is closed, or about to be."""
