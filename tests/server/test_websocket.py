@@ -187,6 +187,8 @@ def test_an_answer_is_watched_to_its_end_before_its_connection_is_closed() -> No
             server.terminate()
             goodbye = talk.event()
             assert (goodbye["event"], goodbye["channel"]) == ("reconnect", "news")
+            refused = talk.ask("chat", {"message": "One more"})
+            assert (refused["code"], refused["retry_after"]) == ("draining", 1)
             until(lambda: answered_last(kept))  # by now it has been decided which connections are kept
             upstream.resume()
             code, _, said = talk.closed()

@@ -23,6 +23,7 @@ from tailrace.web.chat import Chat
 from tailrace.web.idempotency import own_key
 from tailrace.web.identity import caller_of, reader_of, require
 from tailrace.web.limits import account_of
+from tailrace.web.problems import Problem
 from tailrace.web.websocket.messages import (
     Attach,
     Cancel,
@@ -52,7 +53,7 @@ class Parts:
 class Actions:
     """What one client can do, by the credential that its handshake came with (`scope`)."""
 
-    __slots__ = ("_caller", "_outlet", "_parts", "_scope", "_streams")
+    __slots__ = ("_caller", "_outlet", "_parts", "_scope", "_streams", "leaving")
 
     def __init__(self, parts: Parts, scope: Scope, streams: Streams, outlet: Outlet) -> None:
         self._parts = parts
@@ -60,6 +61,7 @@ class Actions:
         self._caller = caller_of(scope)
         self._streams = streams
         self._outlet = outlet
+        self.leaving = False  # whether the connection ends with its last stream, since this process leaves
 
     async def ping(self, message: Message) -> None:
         """Answer with the payload."""
@@ -104,6 +106,9 @@ class Actions:
     async def chat(self, message: Message) -> None:
         """Ask; the answer is followed from its start. The reply names the run before anything of it comes."""
         require(self._scope, "chat")
+        if self.leaving:  # else who keeps asking would be kept here, until an answer is cut
+            said = "This server is leaving: connect again, and ask there."
+            raise Problem(503, "draining", said, {"retry-after": "1"})
         (body, key), trace = chat_of(message), of_trace(self._scope["headers"])
 
         async def ask(place: Place | None) -> None:

@@ -45,7 +45,6 @@ class Session:
         "_closing",
         "_expires",
         "_hub",
-        "_leaving",
         "_outlet",
         "_over",
         "_send",
@@ -61,7 +60,6 @@ class Session:
         self._outlet = outlet
         self._send = send
         self._actions = Actions(parts, scope, self._streams, outlet)
-        self._leaving = False
         self._over = False
         self._closing: asyncio.Task[None] | None = None
 
@@ -122,11 +120,11 @@ class Session:
 
     def leave(self) -> None:
         """End with the last stream, since this process leaves: streams are sent away, or come to their ends."""
-        self._leaving = True
+        self._actions.leaving = True
         self._on_stream_over()
 
     def _on_stream_over(self) -> None:
-        if self._leaving and not len(self._streams):
+        if self._actions.leaving and not len(self._streams):
             self._say_goodbye("draining", _SERVICE_RESTART)
 
     def on_timer(self, now: float) -> float | None:
