@@ -60,6 +60,7 @@ async def test_over_plain_http_from_elsewhere_the_key_lasts_as_long_as_the_page(
     await page.add_init_script("Object.defineProperty(window, 'isSecureContext', { value: false })")
     await page.reload()
     await sign_in(page, guarded)
+    await expect(page.get_by_label("API key")).to_be_hidden()  # else it is asked before there is a key
     async with page.expect_request("**/api/chat") as asking:
         await ask(page, SHORT)
     assert (await asking.value).headers["authorization"] == guarded.key("web")["authorization"]
